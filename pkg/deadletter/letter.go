@@ -1,0 +1,44 @@
+// Package deadletter is the form of a dead letter in Redis.
+//
+// A letter is one entry of the group's dead-letter stream. Its first field is
+// named "letter" and holds a JSON object (see [Letter]); all fields after it
+// are those of the original entry, unchanged and in order.
+package deadletter
+
+import (
+	"time"
+
+	"example.com/fanout/pkg/stream"
+)
+
+// Stage says in which step of its way the entry failed.
+type Stage string
+
+// The stages.
+const (
+	Decode  Stage = "decode"
+	Filter  Stage = "filter"
+	Handle  Stage = "handle"
+	Timeout Stage = "timeout"
+	Panic   Stage = "panic"
+	Crash   Stage = "crash" // its deliveries ended with the process, max_deliveries times
+)
+
+// Letter is what is known of a buried entry.
+type Letter struct {
+	Entry stream.Entry `json:"-"` // as it was published
+
+	Stream       string    `json:"stream"`
+	ID           stream.ID `json:"id"`
+	Epoch        string    `json:"epoch"`
+	Group        string    `json:"group"`
+	Consumer     string    `json:"consumer"`
+	Handler      string    `json:"handler"`
+	Stage        Stage     `json:"stage"`
+	Error        string    `json:"error"`
+	Attempts     int       `json:"attempts"`
+	Deliveries   int64     `json:"deliveries"`
+	FirstFailure time.Time `json:"first_failure"`
+	LastFailure  time.Time `json:"last_failure"`
+	Replays      int       `json:"replays"`
+}

@@ -1,0 +1,116 @@
+// Package manifest reads groups.yaml: strictly, with every fault and its line,
+// interpolation, defaults, and the difference between two manifests. It is the
+// only package that imports a YAML library.
+package manifest
+
+import (
+	"time"
+
+	"example.com/fanout/pkg/telemetry"
+)
+
+// Manifest is a checked groups.yaml: defaults are merged into the groups, all
+// values are within their bounds.
+type Manifest struct {
+	Version int     `yaml:"version" doc:"version of this format" enum:"1" required:"true"`
+	Redis   Redis   `yaml:"redis" doc:"the Redis server that holds the streams"`
+	Admin   Admin   `yaml:"admin" doc:"the HTTP server for health, metrics and the command line"`
+	State   string  `yaml:"state" default:"data/fanout.state.json" doc:"file that keeps the checkpoints of the groups beside Redis"`
+	Groups  []Group `yaml:"-"` // in the order of the file, those with enabled: false among them
+}
+
+// Redis says how to reach the server.
+type Redis struct {
+	URL          telemetry.Secret `yaml:"url" default:"redis://127.0.0.1:6379/0" doc:"redis://, rediss:// or unix:// URL"`
+	Username     string           `yaml:"username" doc:"ACL user; wins over the URL's"`
+	Password     telemetry.Secret `yaml:"password" doc:"password; wins over the URL's"`
+	PasswordFile string           `yaml:"password_file" doc:"file that holds the password, read at each connection"`
+	TLS          TLS              `yaml:"tls" doc:"for rediss:// URLs"`
+}
+
+// TLS is used with rediss:// URLs.
+type TLS struct {
+	CAFile     string `yaml:"ca_file" doc:"PEM file with the certificates to trust instead of the system's"`
+	CertFile   string `yaml:"cert_file" doc:"PEM file with the client certificate"`
+	KeyFile    string `yaml:"key_file" doc:"PEM file with the key of the client certificate"`
+	ServerName string `yaml:"server_name" doc:"name to expect in the server's certificate instead of the URL's host"`
+}
+
+// Admin is the HTTP server.
+type Admin struct {
+	Listen string `yaml:"listen" default:"127.0.0.1:7600" doc:"address to listen on, on loopback; \"off\" for none"`
+}
+
+// Group is one consumer group with everything resolved.
+type Group struct {
+	Name          string        `yaml:"-"`
+	Line          int           `yaml:"-"` // of its name in the file
+	Group         string        `yaml:"group" doc:"name of the consumer group in Redis; default: the name in this file"`
+	Enabled       bool          `yaml:"enabled" default:"true" doc:"false keeps the group declared but not run"`
+	Stream        string        `yaml:"stream" default:"events_stream" doc:"the stream to read"`
+	Payload       Payload       `yaml:"payload" doc:"how an entry becomes an event"`
+	Start         Start         `yaml:"start" default:"earliest" doc:"where a group begins that is not in Redis yet: earliest, latest, an entry ID (after it) or an RFC 3339 time (from it on)"`
+	Where         string        `yaml:"where" doc:"expression over the event; entries that do not match are acknowledged and not handled"`
+	Consumers     int           `yaml:"consumers" default:"2" min:"1" max:"256" doc:"consumers of the group in this process"`
+	Concurrency   int           `yaml:"concurrency" default:"1" min:"1" max:"1024" doc:"batches in flight per consumer"`
+	Batch         Batch         `yaml:"batch" doc:"how many entries one call of the handler gets"`
+	Timeout       time.Duration `yaml:"timeout" default:"30s" min:"10ms" max:"24h" doc:"of one call of the handler"`
+	Retry         Retry         `yaml:"retry" doc:"of entries whose handling failed"`
+	MaxDeliveries int64         `yaml:"max_deliveries" default:"10" min:"2" max:"1000" doc:"an entry whose deliveries ended with the process this often is buried"`
+	DeadLetter    DeadLetter    `yaml:"dead_letter" doc:"where entries go that cannot be handled"`
+	Claim         Claim         `yaml:"claim" doc:"taking over entries of consumers that are gone"`
+	Restart       Restart       `yaml:"restart" doc:"restarts of the group after its own failure"`
+	DrainTimeout  time.Duration `yaml:"drain_timeout" default:"20s" min:"0s" max:"1h" doc:"how long a stop waits for handler calls"`
+	Dedupe        time.Duration `yaml:"dedupe" default:"168h" min:"1m" max:"8760h" doc:"how long built-in stores remember the identities of settled entries"`
+	RestartSignal Signal        `yaml:"restart_signal" doc:"signal that restarts this group alone: 35-64, RTMIN+1 to RTMIN+30, USR1 or USR2"`
+	Handler       Handler       `yaml:"-"`
+
+	// Hash changes when anything changes that the running group depends on.
+	Hash string `yaml:"-"`
+}
+
+// Payload says how an entry becomes an event.
+type Payload struct {
+	Field  string `yaml:"field" default:"event" doc:"field of the entry that holds the event"`
+	Format string `yaml:"format" default:"json" enum:"json,fields,raw" doc:"json: a JSON document; fields: the entry's own fields; raw: bytes"`
+}
+
+// Batch bounds the batches of a group.
+type Batch struct {
+	Size   int           `yaml:"size" default:"256" min:"1" max:"100000" doc:"entries in a batch at most"`
+	Bytes  Size          `yaml:"bytes" default:"4MiB" min:"1KiB" max:"1GiB" doc:"bytes in a batch at most; a larger entry is a batch of its own"`
+	Linger time.Duration `yaml:"linger" default:"0s" min:"0s" max:"1m" doc:"how long to wait for a batch to fill"`
+}
+
+// Retry is the policy of a group.
+type Retry struct {
+	Attempts   int           `yaml:"attempts" default:"5" min:"1" max:"1000000" doc:"calls of the handler before an entry is buried"`
+	MinBackoff time.Duration `yaml:"min_backoff" default:"100ms" min:"1ms" max:"1h" doc:"wait after the first failure; doubles with each"`
+	MaxBackoff time.Duration `yaml:"max_backoff" default:"30s" min:"1ms" max:"24h" doc:"longest wait"`
+}
+
+// DeadLetter names the dead-letter stream.
+type DeadLetter struct {
+	Stream string `yaml:"stream" doc:"default: {<stream>}:dead:<group>"`
+	MaxLen int64  `yaml:"max_len" default:"100000" min:"1" max:"1000000000" doc:"letters at most; when it is full the group holds"`
+}
+
+// Claim says when entries of others are taken over.
+type Claim struct {
+	MinIdle  time.Duration `yaml:"min_idle" default:"60s" min:"100ms" max:"24h" doc:"how long an entry must have been left alone; greater than timeout"`
+	Interval time.Duration `yaml:"interval" default:"15s" min:"50ms" max:"24h" doc:"how often to look"`
+}
+
+// Restart is the restart policy, in the words of OTP.
+type Restart struct {
+	Intensity  int           `yaml:"intensity" default:"5" min:"1" max:"1000" doc:"restarts within period before the group is tripped"`
+	Period     time.Duration `yaml:"period" default:"1m" min:"1s" max:"24h" doc:"see intensity"`
+	MinBackoff time.Duration `yaml:"min_backoff" default:"1s" min:"1ms" max:"1h" doc:"wait before the first restart; doubles with each"`
+	MaxBackoff time.Duration `yaml:"max_backoff" default:"60s" min:"1ms" max:"24h" doc:"longest wait"`
+}
+
+// Handler is a group's handler.
+type Handler struct {
+	Type   string
+	Config any // what Handlers.New gave, filled
+}
