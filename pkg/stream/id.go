@@ -123,8 +123,8 @@ func (id ID) Prev() ID {
 }
 
 // Time is the ID's first half as a time. It says when the entry was appended
-// as long as the producer lets Redis choose the IDs. IDs beyond the range of
-// time.UnixMilli give the greatest time that it can hold.
+// as long as the producer lets Redis choose the IDs. IDs beyond the year 2262
+// give the last millisecond that time.Time.UnixNano can hold.
 func (id ID) Time() time.Time {
 	return time.UnixMilli(int64(min(id.Ms, math.MaxInt64/1_000_000)))
 }

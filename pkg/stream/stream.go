@@ -102,10 +102,11 @@ type GroupInfo struct {
 	Consumers     []ConsumerInfo
 }
 
-// LowWater is the greatest ID below which the group has nothing left to do:
-// every entry at or before it is settled.
+// LowWater is the greatest ID at or below which the group has nothing left to
+// do: every entry up to it is settled. It is zero when something is pending
+// and not known what.
 func (g GroupInfo) LowWater() ID {
-	if g.Pending > 0 && !g.OldestPending.IsZero() {
+	if g.Pending > 0 {
 		return g.OldestPending.Prev()
 	}
 	return g.LastDelivered

@@ -1,0 +1,136 @@
+package consumer
+
+import (
+	"container/heap"
+	"time"
+
+	"example.com/fanout/pkg/event"
+	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/stream"
+)
+
+// item is a delivery on its way through the loop.
+type item struct {
+	handler.Delivery
+	event   event.Event // what Delivery.Event points to
+	size    int
+	arrived time.Time
+	lease   int64 // which reset of idle times was its last; see Settler.Ack
+
+	// undo is the delivery count that a release restores: the one before this
+	// delivery as long as nothing says that the entry is at fault for how it
+	// ends; stream.KeepCount after a timeout.
+	undo int64
+
+	attempts  int // that counted
+	holds     int // Unavailable answers for this item by name
+	firstFail time.Time
+	lastFail  time.Time
+
+	suspect bool // handled alone in the process
+	raised  bool // its delivery count already includes this delivery
+	unsure  bool // an acknowledgement failed, and may have been done all the same
+	lost    bool // a touch found it to be another consumer's
+}
+
+// fail notes one failed attempt.
+func (it *item) fail(now time.Time) {
+	it.attempts++
+	it.lastFail = now
+	if it.firstFail.IsZero() {
+		it.firstFail = now
+	}
+}
+
+// call is a batch that is composed: what is in it stays together until the
+// handler has passed a verdict.
+type call struct {
+	items     []*item
+	notBefore time.Time
+	started   time.Time
+	stuck     bool
+}
+
+// waitQueue is a heap of calls by notBefore.
+type waitQueue []*call
+
+func (q waitQueue) Len() int           { return len(q) }
+func (q waitQueue) Less(i, j int) bool { return q[i].notBefore.Before(q[j].notBefore) }
+func (q waitQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+
+// Push is for container/heap.
+func (q *waitQueue) Push(x any) { *q = append(*q, x.(*call)) }
+
+// Pop is for container/heap.
+func (q *waitQueue) Pop() any {
+	old := *q
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return c
+}
+
+// wait puts a call of the given items off until t.
+func (l *loop) wait(t time.Time, items ...*item) {
+	heap.Push(&l.waiting, &call{items: items, notBefore: t})
+	l.cfg.Telemetry.Retrying.Add(1)
+}
+
+// wakeWaiting makes the calls ready whose time has come.
+func (l *loop) wakeWaiting(now time.Time) {
+	for len(l.waiting) > 0 && !l.waiting[0].notBefore.After(now) {
+		c := heap.Pop(&l.waiting).(*call)
+		l.cfg.Telemetry.Retrying.Add(-1)
+		if c.items[0].suspect {
+			l.suspects = append(l.suspects, c.items[0])
+			continue
+		}
+		l.ready = append(l.ready, c)
+	}
+}
+
+// take makes room for items that Redis has given to this consumer.
+func (l *loop) take(items []item, origin stream.Origin) {
+	n := int64(len(items))
+	l.cfg.Telemetry.Read[origin].Add(n)
+	l.cfg.Telemetry.InFlight.Add(n)
+	l.held += len(items)
+	for i := range items {
+		l.heldBytes += items[i].size
+	}
+}
+
+// letGo takes items out of the loop's account.
+func (l *loop) letGo(items int, bytes int) {
+	l.held -= items
+	l.heldBytes -= bytes
+	l.cfg.Telemetry.InFlight.Add(-int64(items))
+}
+
+// each visits every item that is held, except those of a settling round under way.
+func (l *loop) each(visit func(*item)) {
+	calls := func(cs []*call) {
+		for _, c := range cs {
+			for _, it := range c.items {
+				visit(it)
+			}
+		}
+	}
+	for _, it := range l.fresh {
+		visit(it)
+	}
+	calls(l.ready)
+	calls(l.waiting)
+	for c := range l.running {
+		for _, it := range c.items {
+			visit(it)
+		}
+	}
+	for _, it := range l.suspects {
+		visit(it)
+	}
+	if l.suspect != nil && l.gate == atGate {
+		visit(l.suspect)
+	}
+	l.settle.each(visit)
+}

@@ -1,0 +1,289 @@
+// Package fanout keeps the running groups equal to a manifest: it plans what a
+// new manifest changes, applies it, restarts groups, and tells how they are.
+//
+// Guarantees:
+//   - A group that fails, hangs or panics does not touch another. Each runs in
+//     goroutines of its own and returns nil to its siblings.
+//   - A manifest whose handlers cannot be built changes nothing.
+//   - Groups that a new manifest leaves alone do not notice it.
+//   - Two incarnations of a group do not overlap in this process, except for
+//     calls of the handler that ignore their context; see remnant.go.
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/fanout/pkg/consumer"
+	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/manifest"
+	"example.com/fanout/pkg/supervisor"
+	"example.com/fanout/pkg/telemetry"
+)
+
+// Config of a Fanout. All fields are needed.
+type Config struct {
+	Broker   Broker
+	Build    func(manifest.Group) (handler.Handler, error)
+	Instance func() string // name of this instance, asked at each incarnation
+	Metrics  *telemetry.Metrics
+	Logger   *slog.Logger
+}
+
+// Fanout runs groups. Its methods are safe for concurrent use.
+type Fanout struct {
+	cfg      Config
+	suspects *consumer.Gate
+	applying chan struct{} // held by the one Apply at a time
+
+	ctx    context.Context // of everything that runs; done when Serve ends
+	cancel context.CancelCauseFunc
+
+	groupsWG errgroup.Group // never cancelled by a member: all return nil
+	remnants errgroup.Group
+
+	mu      sync.Mutex
+	current *manifest.Manifest
+	groups  map[string]*group
+	closing bool
+	unclean []error // what groups could not account for when they stopped
+}
+
+// ErrUnknownGroup is wrapped by errors about a name that no running group has.
+var ErrUnknownGroup = errors.New("unknown group")
+
+// ErrStopping is returned by Apply while the process stops.
+var ErrStopping = errors.New("the process is stopping")
+
+// New returns a Fanout that runs nothing yet.
+func New(cfg Config) *Fanout {
+	f := &Fanout{
+		cfg:      cfg,
+		suspects: consumer.NewGate(),
+		applying: make(chan struct{}, 1),
+		current:  &manifest.Manifest{},
+		groups:   map[string]*group{},
+	}
+	f.ctx, f.cancel = context.WithCancelCause(context.Background())
+	return f
+}
+
+// Serve waits until ctx is done, then stops all groups. It returns an error
+// that wraps [consumer.ErrUnreturned] or [consumer.ErrUnconfirmed] when
+// something was left undone.
+func (f *Fanout) Serve(ctx context.Context) error {
+	<-ctx.Done()
+	f.mu.Lock()
+	f.closing = true
+	for _, g := range f.groups {
+		g.stop()
+	}
+	f.mu.Unlock()
+	_ = f.groupsWG.Wait() // members return nil
+	f.cancel(handler.ErrStopping)
+	err := f.remnants.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(append(f.unclean, err)...)
+}
+
+// Prepared is a manifest whose handlers are built and which waits to be applied
+// or discarded.
+type Prepared struct {
+	Plan     manifest.Plan
+	manifest *manifest.Manifest
+	handlers map[string]handler.Handler
+}
+
+// Prepare plans the change to m and builds the handlers of every group that m
+// starts or replaces. With strict, the first that cannot be built is an error
+// and everything is undone; otherwise such a group builds its own handler when
+// it starts, under its own supervision. Nothing that runs is touched.
+func (f *Fanout) Prepare(m *manifest.Manifest, strict bool) (*Prepared, error) {
+	f.mu.Lock()
+	p := &Prepared{Plan: manifest.Diff(f.current, m), manifest: m, handlers: map[string]handler.Handler{}}
+	f.mu.Unlock()
+	var faults []error
+	for _, name := range append(slices.Clone(p.Plan.Start), p.Plan.Replace...) {
+		g, _ := find(m, name)
+		h, err := f.build(g)
+		switch {
+		case err == nil:
+			p.handlers[name] = h
+		case strict:
+			faults = append(faults, fmt.Errorf("groups.%s: %w", name, err))
+		}
+	}
+	if len(faults) > 0 {
+		p.Discard()
+		return nil, errors.Join(faults...)
+	}
+	return p, nil
+}
+
+// build is Config.Build with the panics of a constructor as errors.
+func (f *Fanout) build(g manifest.Group) (h handler.Handler, err error) {
+	err = supervisor.Guard(func() (err error) {
+		h, err = f.cfg.Build(g)
+		return err
+	})()
+	if err != nil {
+		return nil, fmt.Errorf("build handler %s: %w", g.Handler.Type, err)
+	}
+	return h, nil
+}
+
+// Discard closes what Prepare has built.
+func (p *Prepared) Discard() {
+	for _, h := range p.handlers {
+		_ = h.Close() // never used: there is nothing that it could have lost
+	}
+	p.handlers = nil
+}
+
+// Apply makes the running groups those of p: it drains what is gone or changed,
+// then starts what is new. It returns when that is done. One Apply runs at a
+// time; one that was prepared before another was applied is refused.
+func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
+	select {
+	case f.applying <- struct{}{}:
+	case <-ctx.Done():
+		p.Discard()
+		return context.Cause(ctx)
+	}
+	defer func() { <-f.applying }()
+
+	f.mu.Lock()
+	var stopping []*group
+	for _, name := range append(slices.Clone(p.Plan.Stop), p.Plan.Replace...) {
+		if g := f.groups[name]; g != nil {
+			stopping = append(stopping, g)
+			g.stop()
+		}
+	}
+	f.mu.Unlock()
+	for _, g := range stopping {
+		<-g.done
+	}
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range stopping {
+		delete(f.groups, g.m.Name)
+		f.cfg.Metrics.Remove(g.m.Name)
+	}
+	if f.closing {
+		p.Discard()
+		return ErrStopping
+	}
+	for _, name := range p.Plan.Adjust {
+		m, _ := find(p.manifest, name)
+		f.groups[name].adjust(m)
+	}
+	for _, name := range append(slices.Clone(p.Plan.Start), p.Plan.Replace...) {
+		m, _ := find(p.manifest, name)
+		f.start(m, p.handlers[name])
+	}
+	f.current = p.manifest
+	return nil
+}
+
+// start runs a group. It is called with mu held.
+func (f *Fanout) start(m manifest.Group, h handler.Handler) {
+	g := newGroup(f, m, h)
+	f.groups[m.Name] = g
+	f.groupsWG.Go(func() error {
+		defer close(g.done)
+		if err := g.serve(f.ctx); err != nil {
+			f.mu.Lock()
+			f.unclean = append(f.unclean, err)
+			f.mu.Unlock()
+		}
+		return nil
+	})
+}
+
+// Restart ends the running incarnation of a group and starts the next one. It
+// returns at once. cause is one of telemetry's Cause constants.
+func (f *Fanout) Restart(name, cause string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.groups[name]
+	if g == nil {
+		return fmt.Errorf("%w %q: this process runs %s", ErrUnknownGroup, name, strings.Join(f.names(), ", "))
+	}
+	g.supervisor.Restart(cause)
+	return nil
+}
+
+// RestartAll restarts every group.
+func (f *Fanout) RestartAll(cause string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range f.groups {
+		g.supervisor.Restart(cause)
+	}
+}
+
+// names of the running groups, in the order of the manifest; mu is held.
+func (f *Fanout) names() []string {
+	var names []string
+	for _, g := range f.current.Groups {
+		if f.groups[g.Name] != nil {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+// Manifest is the one that was applied last.
+func (f *Fanout) Manifest() *manifest.Manifest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current
+}
+
+// CaughtUp returns when every running group has settled all that was in its
+// stream when CaughtUp was called, or when ctx is done.
+func (f *Fanout) CaughtUp(ctx context.Context) error {
+	f.mu.Lock()
+	groups := make([]*group, 0, len(f.groups))
+	for _, g := range f.groups {
+		groups = append(groups, g)
+	}
+	f.mu.Unlock()
+	all, ctx := errgroup.WithContext(ctx)
+	for _, g := range groups {
+		all.Go(func() error { return g.caughtUp(ctx) })
+	}
+	return all.Wait()
+}
+
+func find(m *manifest.Manifest, name string) (manifest.Group, bool) {
+	for _, g := range m.Groups {
+		if g.Name == name {
+			return g, true
+		}
+	}
+	return manifest.Group{}, false
+}
+
+// pause waits, and reports false when ctx was done before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

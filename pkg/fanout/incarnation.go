@@ -1,0 +1,313 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/fanout/pkg/consumer"
+	"example.com/fanout/pkg/event"
+	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/retry"
+	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/supervisor"
+	"example.com/fanout/pkg/telemetry"
+)
+
+// redisBackoff paces tries to open a group while Redis is away.
+var redisBackoff = retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
+
+// incarnation is one run of the group, from its handler to its last consumer.
+// A group that Redis has lost is opened again within it.
+func (g *group) incarnation(ctx context.Context, _ int) error {
+	if err := g.waitForRemnants(ctx); err != nil {
+		return nil // a stop or a restart came first
+	}
+	h := g.takePrebuilt()
+	if h == nil {
+		var err error
+		if h, err = g.f.build(g.m); err != nil {
+			return err
+		}
+	}
+	shared := &sharedHandler{Handler: h, users: 1, closed: func(err error) {
+		if err != nil {
+			g.logger.Warn("closing the handler fails", telemetry.KeyError, err)
+		}
+	}}
+	defer shared.release()
+
+	for n := 1; ; n++ {
+		began := time.Now()
+		err := g.run(ctx, shared)
+		if !errors.Is(err, stream.ErrNoGroup) || ctx.Err() != nil {
+			return err
+		}
+		g.noteRestart(telemetry.CauseGroupMissing)
+		g.setState(telemetry.StateStarting)
+		if time.Since(began) > time.Minute {
+			n = 1
+		}
+		if !pause(ctx, redisBackoff.Delay(n)) {
+			return nil
+		}
+	}
+}
+
+// run opens the group in Redis and runs its consumers until one of them fails
+// or ctx is done.
+func (g *group) run(ctx context.Context, h *sharedHandler) error {
+	opened, err := g.open(ctx)
+	if err != nil {
+		return nil // ctx is done
+	}
+	engine, err := g.newEngine(h, opened.Epoch)
+	if err != nil {
+		return err
+	}
+	if err := engine.adopt(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("adopt entries of former consumers: %w", err)
+	}
+
+	all, ctx := errgroup.WithContext(ctx)
+	engine.all, engine.ctx = all, ctx
+	all.Go(supervisor.Guard(func() error { return engine.scale() }))
+	all.Go(supervisor.Guard(func() error { return engine.sweep() }))
+	all.Go(supervisor.Guard(func() error { return g.watch(ctx) }))
+	g.setState(telemetry.StateRunning)
+	g.logger.Info("group runs", telemetry.KeyStream, g.m.Stream, telemetry.KeyHandler, g.m.Handler.Type, "consumers", g.wanted())
+	err = all.Wait()
+	g.setConsumers(nil)
+	g.telemetry.ConsumersRunning.Set(0)
+	return err
+}
+
+// open makes sure that the group is there. It returns an error only when ctx
+// was done before.
+func (g *group) open(ctx context.Context) (Opened, error) {
+	for n := 1; ; n++ {
+		opened, err := g.remote.Ensure(ctx)
+		if err == nil {
+			g.away.Clear()
+			g.note(opened)
+			return opened, nil
+		}
+		if ctx.Err() == nil {
+			g.away.Fault(err)
+			g.setStartErr(err.Error())
+		}
+		if !pause(ctx, redisBackoff.Delay(n)) {
+			return Opened{}, context.Cause(ctx)
+		}
+	}
+}
+
+// note tells what opening the group has found.
+func (g *group) note(o Opened) {
+	g.setStartErr("")
+	if o.NewEpoch || o.Created {
+		g.setLowWater(stream.ID{})
+	}
+	switch {
+	case o.Recreated:
+		g.logger.Error("group was missing in redis and was created again", "after", o.At.String(), "epoch", o.Epoch, "note", o.Note)
+	case o.Created:
+		g.logger.Info("group created", telemetry.KeyStream, g.m.Stream, "after", o.At.String(), "note", o.Note)
+	case o.Note != "":
+		g.logger.Warn("group found", "note", o.Note)
+	}
+}
+
+// engine is what an incarnation runs. Its consumers belong to scale's goroutine.
+type engine struct {
+	g       *group
+	h       *sharedHandler
+	epoch   string
+	where   *event.Expr
+	prefix  string // of the consumers' names
+	all     *errgroup.Group
+	ctx     context.Context
+	cancels []context.CancelCauseFunc // of the consumers, by order
+	ended   []chan struct{}
+	names   []string
+}
+
+func (g *group) newEngine(h *sharedHandler, epoch string) (*engine, error) {
+	e := &engine{g: g, h: h, epoch: epoch, prefix: g.f.cfg.Instance() + "-"}
+	if g.m.Where != "" {
+		var err error
+		if e.where, err = event.Compile(g.m.Where); err != nil {
+			return nil, fmt.Errorf("compile where: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// scale keeps as many consumers running as are wanted.
+func (e *engine) scale() error {
+	for {
+		for len(e.cancels) < e.g.wanted() {
+			if err := e.add(); err != nil {
+				return err
+			}
+		}
+		for n := len(e.cancels) - 1; n >= e.g.wanted(); n-- {
+			e.cancels[n](handler.ErrStopping)
+			<-e.ended[n]
+			e.cancels, e.ended, e.names = e.cancels[:n], e.ended[:n], e.names[:n]
+			e.g.dropConsumer(n)
+		}
+		e.g.telemetry.ConsumersRunning.Set(int64(len(e.cancels)))
+		select {
+		case <-e.g.scaled:
+		case <-e.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// add starts one more consumer, under the lowest number that is free.
+func (e *engine) add() error {
+	name := e.g.freeName(e.prefix, e.names)
+	source, err := e.g.remote.Source(name, e.epoch)
+	if err != nil {
+		return fmt.Errorf("open consumer %s: %w", name, err)
+	}
+	c := consumer.New(e.config(name, source))
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	ended := make(chan struct{})
+	e.cancels, e.ended, e.names = append(e.cancels, cancel), append(e.ended, ended), append(e.names, name)
+	e.g.addConsumer(c)
+	c.Claim()
+	e.all.Go(func() error {
+		defer close(ended)
+		defer cancel(nil)
+		err := supervisor.Guard(func() error { return c.Serve(ctx) })()
+		if err != nil {
+			return fmt.Errorf("consumer %s: %w", name, err)
+		}
+		return nil
+	})
+	return nil
+}
+
+func (e *engine) config(name string, source consumer.Source) consumer.Config {
+	m := e.g.m
+	return consumer.Config{
+		Group: m.Name, Name: name, HandlerType: m.Handler.Type,
+		Source: source, Handler: e.h,
+		Decoder:       event.Decoder{Field: m.Payload.Field, Format: event.Format(m.Payload.Format)},
+		Where:         e.where,
+		BatchSize:     m.Batch.Size,
+		BatchBytes:    int(m.Batch.Bytes),
+		Linger:        m.Batch.Linger,
+		Concurrency:   m.Concurrency,
+		Timeout:       m.Timeout,
+		Retry:         retry.Policy{Attempts: m.Retry.Attempts, Backoff: retry.Backoff{Min: m.Retry.MinBackoff, Max: m.Retry.MaxBackoff}},
+		MaxDeliveries: m.MaxDeliveries,
+		MinIdle:       m.Claim.MinIdle,
+		DrainTimeout:  m.DrainTimeout,
+		AuditInterval: time.Minute,
+		ReadWait:      min(time.Second, m.Claim.Interval),
+		Suspects:      e.g.f.suspects,
+		LowWater:      e.g.seenLowWater,
+		Abandon:       func(r *consumer.Remnant) { e.g.keep(r, e.h) },
+		Logger:        e.g.logger.With(telemetry.KeyConsumer, name),
+		Logs:          e.g.logs,
+		Telemetry:     e.g.telemetry,
+	}
+}
+
+// adopt frees what is pending under names of this instance that no consumer of
+// this incarnation will have: those of a former process with more consumers, or
+// with abandoned calls. The instance's lease says that nobody else uses them.
+func (e *engine) adopt(ctx context.Context) error {
+	present, err := e.g.remote.Consumers(ctx)
+	if err != nil {
+		return nil // the sweep finds them later
+	}
+	var mine []string
+	for range e.g.wanted() {
+		mine = append(mine, e.g.freeName(e.prefix, mine))
+	}
+	for _, c := range present {
+		number, ours := strings.CutPrefix(c.Name, e.prefix)
+		if _, err := strconv.Atoi(number); !ours || err != nil || c.Pending == 0 || contains(mine, c.Name) || e.g.isRemnant(c.Name) {
+			continue
+		}
+		if err := e.freeAll(ctx, c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeAll makes everything pending under a name claimable at once.
+func (e *engine) freeAll(ctx context.Context, name string) (err error) {
+	source, err := e.g.remote.Source(name, e.epoch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	for after, done := (stream.ID{}), false; !done; {
+		page, err := source.Own(ctx, after, 256)
+		if err != nil {
+			return err
+		}
+		holds := make([]stream.Hold, len(page.Deliveries))
+		for i, d := range page.Deliveries {
+			holds[i] = stream.Hold{Ref: d.Ref, Count: stream.KeepCount, Free: true}
+		}
+		if len(holds) > 0 {
+			if _, err := source.Hold(ctx, holds); err != nil {
+				return err
+			}
+		}
+		after, done = page.Next, page.Done
+	}
+	return nil
+}
+
+// sweep asks one consumer after the other to take over what others have left
+// behind, and removes consumers that are dead and empty.
+func (e *engine) sweep() error {
+	const reapEvery, leastIdle = 10 * time.Minute, time.Hour
+	reaped := time.Now()
+	for n := 0; pause(e.ctx, e.g.m.Claim.Interval); n++ {
+		consumers := e.g.running()
+		if len(consumers) == 0 {
+			continue
+		}
+		consumers[n%len(consumers)].Claim()
+		if time.Since(reaped) < reapEvery {
+			continue
+		}
+		reaped = time.Now()
+		deleted, err := e.g.remote.Reap(e.ctx, max(leastIdle, 10*e.g.m.Claim.MinIdle), e.g.usedNames())
+		if err == nil && len(deleted) > 0 {
+			e.g.logger.Info("dead consumers removed", "consumers", deleted)
+		}
+	}
+	return nil
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted is the number of consumers that should run.
+func (g *group) wanted() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.want
+}
