@@ -51,6 +51,7 @@ type group struct {
 	startErr  string    // why Redis does not let it start
 	lowWater  stream.ID
 	info      *stream.GroupInfo // nil: not known
+	infoAt    time.Time
 	consumers []*consumer.Consumer
 	remnants  map[string]int // calls by the name of their consumer
 }

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/fanout/pkg/consumer"
@@ -26,41 +27,42 @@ type Status struct {
 	RestartedAt  time.Time
 	NextRestart  time.Time // zero: none is waited for
 
-	Problem   string            // why it does not work as it should right now; empty when it does
-	Info      *stream.GroupInfo // what Redis told last; nil when that is not known
-	Consumers []consumer.Status
-	Abandoned int      // calls
-	Stalled   []string // consumers whose loop does not turn: a fault of ours
-	Telemetry *telemetry.Group
+	Problems   []string          // why it does not do its work though it has not failed
+	Info       *stream.GroupInfo // what Redis told last; nil when that is not known
+	ObservedAt time.Time         // it told so
+	Consumers  []consumer.Status
+	Abandoned  int      // calls
+	Stalled    []string // consumers whose loop does not turn: a fault of ours
+	Telemetry  *telemetry.Group
 }
-
-// Ready reports whether the group is doing its work.
-func (s Status) Ready() bool { return s.State == telemetry.StateRunning && s.Problem == "" }
 
 // Status tells how every group of this process is, in the order of the manifest.
 func (f *Fanout) Status() []Status {
 	f.mu.Lock()
-	var groups []*group
-	for _, name := range f.names() {
-		groups = append(groups, f.groups[name])
+	var (
+		groups []*group
+		all    []Status
+	)
+	for _, m := range f.current.Groups {
+		if g := f.groups[m.Name]; g != nil {
+			groups, all = append(groups, g), append(all, Status{Manifest: m})
+		}
 	}
 	f.mu.Unlock()
-	all := make([]Status, len(groups))
 	for i, g := range groups {
-		all[i] = g.status()
+		all[i] = g.status(all[i].Manifest)
 	}
 	return all
 }
 
-func (g *group) status() Status {
+func (g *group) status(m manifest.Group) Status {
 	g.mu.Lock()
 	s := Status{
-		Manifest: g.m, State: g.state, Since: g.since, Incarnation: g.number,
+		Manifest: m, State: g.state, Since: g.since, Incarnation: g.number,
 		LastError: g.lastErr, LastErrorAt: g.lastErrAt,
 		RestartCause: g.restarted.cause, RestartedAt: g.restarted.at, NextRestart: g.next,
-		Info: g.info, Telemetry: g.telemetry,
+		Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
 	}
-	s.Manifest.Consumers = g.want
 	for _, n := range g.remnants {
 		s.Abandoned += n
 	}
@@ -74,39 +76,37 @@ func (g *group) status() Status {
 			s.Stalled = append(s.Stalled, cs.Name)
 		}
 	}
-	s.Problem = problem(s, startErr)
+	s.Problems = problems(s, startErr)
 	return s
 }
 
-// problem is the most telling reason why a group does not work as it should.
-func problem(s Status, startErr string) string {
-	switch s.State {
-	case telemetry.StateBackingOff, telemetry.StateTripped:
-		if startErr != "" {
-			return startErr
+// problems are what keeps a group from doing its work although it has not
+// failed, each as a sentence for the operator.
+func problems(s Status, startErr string) []string {
+	var all []string
+	add := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(all, text) {
+			all = append(all, text)
 		}
-		return fmt.Sprintf("%s; next try in %s", s.LastError, max(0, time.Until(s.NextRestart)).Round(time.Second))
-	case telemetry.StateStarting:
-		return startErr
 	}
-	if len(s.Stalled) > 0 {
-		return fmt.Sprintf("the loop of %s does not turn", s.Stalled[0])
+	if startErr != "" {
+		add("%s", startErr)
 	}
-	stuck := 0
+	for _, name := range s.Stalled {
+		add("the loop of %s does not turn", name)
+	}
 	for _, c := range s.Consumers {
-		stuck += c.Stuck
-		switch {
-		case c.RedisError != "":
-			return "redis: " + c.RedisError
-		case c.Hold != "" && c.HoldNext.IsZero():
-			return fmt.Sprintf("%s, since %s", c.Hold, c.HoldSince.Format(time.TimeOnly))
-		case c.Hold != "":
-			return fmt.Sprintf("%s, since %s, next try in %s", c.Hold, c.HoldSince.Format(time.TimeOnly),
-				max(0, time.Until(c.HoldNext)).Round(100*time.Millisecond))
+		if c.RedisError != "" {
+			add("redis: %s", c.RedisError)
 		}
+		if c.Hold == "" {
+			continue
+		}
+		hold := fmt.Sprintf("%s, since %s", c.Hold, c.HoldSince.Format(time.TimeOnly))
+		if !c.HoldNext.IsZero() {
+			hold += fmt.Sprintf(", next try in %s", max(0, time.Until(c.HoldNext)).Round(100*time.Millisecond))
+		}
+		add("%s", hold)
 	}
-	if stuck > 0 {
-		return fmt.Sprintf("%d handler calls are stuck: they have outlived their timeout", stuck)
-	}
-	return ""
+	return all
 }

@@ -30,7 +30,7 @@ func (g *group) watch(ctx context.Context) error {
 
 func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
 	g.mu.Lock()
-	g.info = info
+	g.info, g.infoAt = info, now
 	g.mu.Unlock()
 	t := g.telemetry
 	if info == nil {

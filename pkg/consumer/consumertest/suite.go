@@ -132,6 +132,16 @@ func (r *rig) read(src consumer.Source) []stream.Delivery {
 	}
 }
 
+// readN reads all that is new, which must be n entries.
+func (r *rig) readN(src consumer.Source, n int) []stream.Delivery {
+	r.t.Helper()
+	got := r.read(src)
+	if len(got) != n {
+		r.t.Fatalf("read %d entries, want %d", len(got), n)
+	}
+	return got
+}
+
 // pages walks a list from its start to its end and returns all of it as one
 // page.
 func (r *rig) pages(limit int, page func(from stream.ID) (stream.Page, error)) stream.Page {
@@ -246,7 +256,7 @@ func (r *rig) wantTouched(id stream.ID, begin time.Time) {
 func (r *rig) wantIDs(what string, got, want []stream.ID) {
 	r.t.Helper()
 	if !slices.Equal(got, want) {
-		r.t.Errorf("%s: got %v, want %v", what, brief(got), brief(want))
+		r.t.Fatalf("%s: got %v, want %v", what, brief(got), brief(want))
 	}
 }
 

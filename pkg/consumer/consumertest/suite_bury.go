@@ -93,7 +93,7 @@ func buryLetter(t *testing.T, r *rig) {
 	r.Add("event", "{}")
 	r.Add("letter", "a field of the entry that is named as the letter's own")
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 3)
 	r.wantBury(src, got[2], stream.Buried)
 	r.wantBury(src, got[0], stream.Buried)
 	r.wantLetters(got[2], got[0])
@@ -103,7 +103,7 @@ func buryLetter(t *testing.T, r *rig) {
 func buryTwice(t *testing.T, r *rig) {
 	r.add(2)
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 2)
 	r.wantBury(src, got[0], stream.Buried)
 	r.wantBury(src, got[0], stream.NotPending)
 	r.wantLetters(got[0])
@@ -113,7 +113,7 @@ func buryTwice(t *testing.T, r *rig) {
 func buryForeign(t *testing.T, r *rig) {
 	ids := r.add(2)
 	a, b := r.open("a"), r.open("b")
-	got := r.read(a)
+	got := r.readN(a, 2)
 	r.free(a, ids[0])
 	r.claim(b, never, 10)
 	r.wantBury(a, got[0], stream.NotOurs)
@@ -129,7 +129,7 @@ func buryUnknown(t *testing.T, r *rig) {
 	src := r.open("a")
 	unread := stream.Delivery{Entry: stream.Entry{ID: ids[0]}, Ref: ids[0]}
 	r.wantBury(src, unread, stream.NotPending)
-	got := r.read(src)
+	got := r.readN(src, 2)
 	r.ack(src, ids[0], ids[0])
 	r.wantBury(src, got[0], stream.NotPending)
 	r.wantLetters()
@@ -140,7 +140,7 @@ func buryFull(t *testing.T, r *rig) {
 	limit := r.MaxLetters()
 	r.add(limit + 2)
 	a, b := r.open("a"), r.open("b")
-	got := r.read(a)
+	got := r.readN(a, limit+2)
 	for _, d := range got[:limit] {
 		r.wantBury(a, d, stream.Buried)
 	}
@@ -160,7 +160,7 @@ func buryFull(t *testing.T, r *rig) {
 func buryVanished(t *testing.T, r *rig) {
 	ids := r.add(1)
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 1)
 	r.Delete(ids...)
 	r.wantBury(src, got[0], stream.Buried)
 	r.wantLetters(got[0])
@@ -171,7 +171,7 @@ func buryBig(t *testing.T, r *rig) {
 	r.Add("event", strings.Repeat("\x00\xff\n0123", 150_000))
 	r.Add(manyFields(5000)...)
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 2)
 	for _, d := range got {
 		r.wantBury(src, d, stream.Buried)
 	}

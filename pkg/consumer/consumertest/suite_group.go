@@ -40,7 +40,7 @@ func calls(r *rig, src consumer.Source, d stream.Delivery) map[string]func(conte
 func groupMissing(t *testing.T, r *rig) {
 	r.add(3)
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 3)
 	r.DestroyGroup()
 	for name, call := range calls(r, src, got[0]) {
 		if err := call(r.ctx()); !errors.Is(err, stream.ErrNoGroup) {
@@ -67,7 +67,7 @@ func groupDestroyed(t *testing.T, r *rig) {
 func groupDone(t *testing.T, r *rig) {
 	r.add(3)
 	src := r.open("a")
-	got := r.read(src)
+	got := r.readN(src, 3)
 	ctx, cancel := context.WithCancel(r.ctx())
 	cancel()
 	for name, call := range calls(r, src, got[0]) {

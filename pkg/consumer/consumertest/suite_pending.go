@@ -76,8 +76,10 @@ func ownIsQuiet(t *testing.T, r *rig) {
 		}
 	}
 	r.hold(src, stream.Hold{Ref: ids[2], Count: 7})
-	if d := r.own(src, 100).Deliveries[2]; d.Count != 7 {
-		t.Errorf("count %d, want the 7 that was set", d.Count)
+	for i, d := range r.own(src, 100).Deliveries {
+		if want := []int64{1, 1, 7, 1, 1}[i]; d.Count != want {
+			t.Errorf("%s: count %d, want %d", d.Ref, d.Count, want)
+		}
 	}
 }
 

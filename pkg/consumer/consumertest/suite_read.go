@@ -146,11 +146,7 @@ var oddFields = []string{
 
 func readFields(t *testing.T, r *rig) {
 	r.Add(oddFields...)
-	got := r.read(r.open("a"))
-	if len(got) != 1 {
-		t.Fatalf("read %d, want 1", len(got))
-	}
-	wantFields(t, got[0].Entry, oddFields)
+	wantFields(t, r.readN(r.open("a"), 1)[0].Entry, oddFields)
 }
 
 func wantFields(t *testing.T, e stream.Entry, want []string) {
@@ -197,7 +193,7 @@ func manyFields(n int) []string {
 func readKeeps(t *testing.T, r *rig) {
 	src := r.open("a")
 	r.Add("event", strings.Repeat("x", 1000))
-	kept := r.read(src)
+	kept := r.readN(src, 1)
 	want := kept[0].Clone()
 	for range 20 {
 		r.Add("event", strings.Repeat("y", 1000))

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/fanout/pkg/event"
+	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/manifest"
+)
+
+// Load reads and checks a manifest against the handlers of a registry. The
+// Manifest is nil exactly if the faults have an error among them.
+func Load(path string, registry *handler.Registry) (*manifest.Manifest, manifest.Faults) {
+	return manifest.Load(path, manifest.Options{Handlers: Handlers(registry), CheckExpr: compiles})
+}
+
+// Handlers shows a registry to the manifest.
+func Handlers(registry *handler.Registry) manifest.Handlers { return manifestHandlers{registry} }
+
+func compiles(expression string) error {
+	_, err := event.Compile(expression)
+	return err
+}
+
+// Only keeps the named groups of a manifest; all of them when names is empty.
+func Only(m *manifest.Manifest, names []string) (*manifest.Manifest, error) {
+	if len(names) == 0 {
+		return m, nil
+	}
+	var present, missing []string
+	some := *m
+	some.Groups = nil
+	for _, g := range m.Groups {
+		present = append(present, g.Name)
+		if slices.Contains(names, g.Name) {
+			some.Groups = append(some.Groups, g)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(present, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("no group %s in the manifest, which has %s", strings.Join(missing, ", "), strings.Join(present, ", "))
+	}
+	return &some, nil
+}
