@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -57,7 +56,7 @@ func New(cfg Config) (*App, error) {
 	}
 	a := &App{cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), logger: cfg.Logger, waiting: "starting"}
 	a.fanout = fanout.New(fanout.Config{
-		Broker:   broker{client: client, metrics: a.metrics},
+		Broker:   broker{client: client, state: redisstream.NewFileStore(cfg.Manifest.State), metrics: a.metrics},
 		Build:    a.build,
 		Instance: a.instance,
 		Metrics:  a.metrics,
@@ -210,6 +209,3 @@ func (a *App) GroupOfSignal(number int) (string, bool) {
 
 // Status tells how the groups are.
 func (a *App) Status() []fanout.Status { return a.fanout.Status() }
-
-// errNameTaken is what a given instance name that another process holds comes to.
-var errNameTaken = errors.New("instance name is taken")

@@ -67,7 +67,11 @@ func (e *env) schemaCommand() *cobra.Command {
 		Short: "Print the JSON Schema of the manifest",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := e.out.Write(manifest.Schema(app.Handlers(e.registry)))
+			schema, err := manifest.Schema(app.Handlers(e.registry))
+			if err != nil {
+				return fail(err)
+			}
+			_, err = e.out.Write(schema)
 			return fail(err)
 		},
 	}

@@ -3,6 +3,11 @@
 // A letter is one entry of the group's dead-letter stream. Its first field is
 // named "letter" and holds a JSON object (see [Letter]); all fields after it
 // are those of the original entry, unchanged and in order.
+//
+// An entry of more than [MaxFields] fields does not fit a script call field by
+// field. Its letter has one field "packed" after the first, and "packed": true
+// in the JSON object: the names and values in turn, each as its length (an
+// unsigned varint, see encoding/binary) and its bytes.
 package deadletter
 
 import (

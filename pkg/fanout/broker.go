@@ -22,8 +22,8 @@ type Remote interface {
 	// new, at its checkpoint when Redis has lost it.
 	Ensure(ctx context.Context) (Opened, error)
 
-	// Source returns the view of one consumer. Deliveries carry epoch.
-	Source(consumer, epoch string) (consumer.Source, error)
+	// Source returns the view of one consumer, without I/O. Deliveries carry epoch.
+	Source(consumer, epoch string) consumer.Source
 
 	// Info tells how far the group is.
 	Info(ctx context.Context) (stream.GroupInfo, error)
@@ -48,4 +48,5 @@ type Opened struct {
 	NewEpoch  bool      // the stream is another one than before
 	At        stream.ID // where a created group begins: after this ID
 	Note      string    // what happened and what it means, for the log; empty when nothing did
+	Warning   error     // a fault that did not hinder
 }

@@ -113,6 +113,9 @@ func (g *group) note(o Opened) {
 	if o.NewEpoch || o.Created {
 		g.setLowWater(stream.ID{})
 	}
+	if o.Warning != nil {
+		g.logger.Warn("checkpoint is not kept outside redis", telemetry.KeyError, o.Warning)
+	}
 	switch {
 	case o.Recreated:
 		g.logger.Error("group was missing in redis and was created again", "after", o.At.String(), "epoch", o.Epoch, "note", o.Note)
@@ -152,9 +155,7 @@ func (g *group) newEngine(h *sharedHandler, epoch string) (*engine, error) {
 func (e *engine) scale() error {
 	for {
 		for len(e.cancels) < e.g.wanted() {
-			if err := e.add(); err != nil {
-				return err
-			}
+			e.add()
 		}
 		for n := len(e.cancels) - 1; n >= e.g.wanted(); n-- {
 			e.cancels[n](handler.ErrStopping)
@@ -172,13 +173,9 @@ func (e *engine) scale() error {
 }
 
 // add starts one more consumer, under the lowest number that is free.
-func (e *engine) add() error {
+func (e *engine) add() {
 	name := e.g.freeName(e.prefix, e.names)
-	source, err := e.g.remote.Source(name, e.epoch)
-	if err != nil {
-		return fmt.Errorf("open consumer %s: %w", name, err)
-	}
-	c := consumer.New(e.config(name, source))
+	c := consumer.New(e.config(name, e.g.remote.Source(name, e.epoch)))
 	ctx, cancel := context.WithCancelCause(e.ctx)
 	ended := make(chan struct{})
 	e.cancels, e.ended, e.names = append(e.cancels, cancel), append(e.ended, ended), append(e.names, name)
@@ -193,7 +190,6 @@ func (e *engine) add() error {
 		}
 		return nil
 	})
-	return nil
 }
 
 func (e *engine) config(name string, source consumer.Source) consumer.Config {
@@ -249,10 +245,7 @@ func (e *engine) adopt(ctx context.Context) error {
 
 // freeAll makes everything pending under a name claimable at once.
 func (e *engine) freeAll(ctx context.Context, name string) (err error) {
-	source, err := e.g.remote.Source(name, e.epoch)
-	if err != nil {
-		return err
-	}
+	source := e.g.remote.Source(name, e.epoch)
 	defer func() { err = errors.Join(err, source.Close()) }()
 	for after, done := (stream.ID{}), false; !done; {
 		page, err := source.Own(ctx, after, 256)

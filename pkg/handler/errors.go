@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,7 +19,7 @@ func (e *BatchError) Error() string {
 		return "batch failed without naming a delivery"
 	}
 	first := slices.Min(slices.Collect(maps.Keys(e.Failed)))
-	return fmt.Sprintf("%d deliveries failed, the first: %v", len(e.Failed), e.Failed[first])
+	return fmt.Sprintf("failed deliveries: %d, the first: %v", len(e.Failed), e.Failed[first])
 }
 
 // Unwrap gives the named errors in order of their index.
@@ -32,8 +31,11 @@ func (e *BatchError) Unwrap() []error {
 	return errs
 }
 
-// Fail names delivery i. The first error of an index stays.
+// Fail names delivery i. The first error of an index stays; nil names nothing.
 func (e *BatchError) Fail(i int, err error) {
+	if err == nil {
+		return
+	}
 	if e.Failed == nil {
 		e.Failed = map[int]error{}
 	}
@@ -95,29 +97,63 @@ func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &marked{err: err, mark: MarkOf(err), after: d}
+	return &marked{err: err, after: d}
 }
 
-// MarkOf returns the outermost mark of err.
+// MarkOf returns the outermost mark of err, of joined errors the first. The
+// marks inside a *[BatchError] belong to the deliveries that it names: it has a
+// mark itself only when all of them have the same.
 func MarkOf(err error) Mark {
-	var m *marked
-	if errors.As(err, &m) {
-		return m.mark
+	switch e := err.(type) {
+	case *marked:
+		if e.mark != Unmarked {
+			return e.mark
+		}
+		return MarkOf(e.err)
+	case *BatchError:
+		return e.commonMark()
+	case interface{ Unwrap() error }:
+		return MarkOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if mark := MarkOf(inner); mark != Unmarked {
+				return mark
+			}
+		}
 	}
 	return Unmarked
 }
 
-// RetryAfterOf returns the delay that [RetryAfter] asked for, 0 for none.
+func (e *BatchError) commonMark() Mark {
+	marks := map[Mark]bool{}
+	for _, inner := range e.Failed {
+		marks[MarkOf(inner)] = true
+	}
+	if len(marks) == 1 {
+		for mark := range marks {
+			return mark
+		}
+	}
+	return Unmarked
+}
+
+// RetryAfterOf returns the delay that [RetryAfter] asked for, 0 for none: the
+// outermost one, of joined errors and of a *[BatchError] the greatest.
 func RetryAfterOf(err error) time.Duration {
-	for err != nil {
-		var m *marked
-		if !errors.As(err, &m) {
-			return 0
+	switch e := err.(type) {
+	case *marked:
+		if e.after > 0 {
+			return e.after
 		}
-		if m.after > 0 {
-			return m.after
+		return RetryAfterOf(e.err)
+	case interface{ Unwrap() error }:
+		return RetryAfterOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var most time.Duration
+		for _, inner := range e.Unwrap() {
+			most = max(most, RetryAfterOf(inner))
 		}
-		err = m.err
+		return most
 	}
 	return 0
 }

@@ -45,12 +45,12 @@ type Admin struct {
 type Group struct {
 	Name          string        `yaml:"-"`
 	Line          int           `yaml:"-"` // of its name in the file
-	Group         string        `yaml:"group" doc:"name of the consumer group in Redis; default: the name in this file"`
-	Enabled       bool          `yaml:"enabled" default:"true" doc:"false keeps the group declared but not run"`
+	Group         string        `yaml:"group" scope:"group" doc:"name of the consumer group in Redis; default: the name in this file"`
+	Enabled       bool          `yaml:"enabled" default:"true" scope:"group" doc:"false keeps the group declared but not run"`
 	Stream        string        `yaml:"stream" default:"events_stream" doc:"the stream to read"`
 	Payload       Payload       `yaml:"payload" doc:"how an entry becomes an event"`
 	Start         Start         `yaml:"start" default:"earliest" doc:"where a group begins that is not in Redis yet: earliest, latest, an entry ID (after it) or an RFC 3339 time (from it on)"`
-	Where         string        `yaml:"where" doc:"expression over the event; entries that do not match are acknowledged and not handled"`
+	Where         string        `yaml:"where" scope:"group" doc:"expression over the event; entries that do not match are acknowledged and not handled"`
 	Consumers     int           `yaml:"consumers" default:"2" min:"1" max:"256" doc:"consumers of the group in this process"`
 	Concurrency   int           `yaml:"concurrency" default:"1" min:"1" max:"1024" doc:"batches in flight per consumer"`
 	Batch         Batch         `yaml:"batch" doc:"how many entries one call of the handler gets"`
@@ -62,7 +62,7 @@ type Group struct {
 	Restart       Restart       `yaml:"restart" doc:"restarts of the group after its own failure"`
 	DrainTimeout  time.Duration `yaml:"drain_timeout" default:"20s" min:"0s" max:"1h" doc:"how long a stop waits for handler calls"`
 	Dedupe        time.Duration `yaml:"dedupe" default:"168h" min:"1m" max:"8760h" doc:"how long built-in stores remember the identities of settled entries"`
-	RestartSignal Signal        `yaml:"restart_signal" doc:"signal that restarts this group alone: 35-64, RTMIN+1 to RTMIN+30, USR1 or USR2"`
+	RestartSignal Signal        `yaml:"restart_signal" scope:"group" doc:"signal that restarts this group alone: 35-64, RTMIN+1 to RTMIN+30, USR1 or USR2"`
 	Handler       Handler       `yaml:"-"`
 
 	// Hash changes when anything changes that the running group depends on.
@@ -91,7 +91,7 @@ type Retry struct {
 
 // DeadLetter names the dead-letter stream.
 type DeadLetter struct {
-	Stream string `yaml:"stream" doc:"default: {<stream>}:dead:<group>"`
+	Stream string `yaml:"stream" scope:"group" doc:"default: {<stream>}:dead:<group>"`
 	MaxLen int64  `yaml:"max_len" default:"100000" min:"1" max:"1000000000" doc:"letters at most; when it is full the group holds"`
 }
 

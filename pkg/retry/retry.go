@@ -17,13 +17,12 @@ type Backoff struct {
 // doubled n-1 times, capped at Max, less a random part of up to a quarter so
 // that what failed together does not come back together.
 func (b Backoff) Delay(n int) time.Duration {
-	d := b.Min
-	for i := 1; i < n && d < b.Max; i++ {
-		d *= 2
-	}
-	d = min(d, b.Max)
+	d := min(b.Min, b.Max)
 	if d <= 0 {
 		return 0
+	}
+	for i := 1; i < n && d < b.Max; i++ {
+		d += min(d, b.Max-d) // doubles it, without an overflow
 	}
 	return d - time.Duration(rand.Int64N(int64(d)/4+1))
 }
@@ -40,8 +39,5 @@ func (p Policy) Spent(attempts int) bool { return attempts >= p.Attempts }
 // DelayAfter is the wait after the given number of attempts when the handler
 // asked for at least asked; Max caps both.
 func (p Policy) DelayAfter(attempts int, asked time.Duration) time.Duration {
-	if asked > 0 {
-		return min(asked, p.Max)
-	}
-	return p.Delay(attempts)
+	return max(p.Delay(attempts), min(asked, p.Max))
 }

@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// problem is the form of every error.
+type problem struct {
+	Error       string   `json:"error"`
+	Hint        string   `json:"hint"`
+	DidYouMean  []string `json:"did_you_mean,omitempty"` // groups whose name is near an unknown one
+	KnownGroups []string `json:"known_groups,omitzero"`  // set for an unknown group alone
+}
+
+func fail(w http.ResponseWriter, status int, p problem) { answer(w, status, p) }
+
+func answer(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // a number that JSON does not have
+		status = http.StatusInternalServerError
+		body, _ = json.Marshal(problem{Error: "encode the answer: " + err.Error(), Hint: "report this as a bug"})
+	}
+	write(w, status, "application/json", append(body, '\n'))
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // whoever asked has gone
+}

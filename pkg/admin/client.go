@@ -1,0 +1,164 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Client asks the admin server of a running fanout. It is safe for concurrent
+// use.
+type Client struct {
+	addr string // as errors name it
+	base string // http://host:port
+	http *http.Client
+}
+
+const (
+	clientTimeout = 15 * time.Second
+	maxAnswer     = 32 << 20
+)
+
+// NewClient returns a client of the server at addr: host:port, :port or an
+// http(s) URL. Nothing is sent yet.
+func NewClient(addr string) *Client {
+	base := strings.TrimRight(addr, "/")
+	if strings.HasPrefix(base, ":") {
+		base = "127.0.0.1" + base
+	}
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	_, name, _ := strings.Cut(base, "://")
+	return &Client{
+		addr: name,
+		base: base,
+		http: &http.Client{
+			Timeout:   clientTimeout,
+			Transport: &http.Transport{DisableCompression: true}, // and no proxy
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
+		},
+	}
+}
+
+// Groups returns the status of all groups.
+func (c *Client) Groups(ctx context.Context) ([]GroupStatus, error) {
+	var list GroupList
+	if err := c.do(ctx, "GET", "/v1/groups", &list); err != nil {
+		return nil, fmt.Errorf("list groups: %w", err)
+	}
+	return list.Groups, nil
+}
+
+// Group returns the status of one group. A name that the server does not know
+// is [ErrUnknownGroup].
+func (c *Client) Group(ctx context.Context, name string) (GroupStatus, error) {
+	var status GroupStatus
+	if err := c.doGroup(ctx, "GET", name, "", &status); err != nil {
+		return GroupStatus{}, fmt.Errorf("show group: %w", err)
+	}
+	return status, nil
+}
+
+// Restart restarts one group; it returns when the server has accepted that. A
+// name that the server does not know is [ErrUnknownGroup].
+func (c *Client) Restart(ctx context.Context, name string) error {
+	if err := c.doGroup(ctx, "POST", name, "/restart", nil); err != nil {
+		return fmt.Errorf("restart group: %w", err)
+	}
+	return nil
+}
+
+// Error is an error that the server answered with.
+type Error struct {
+	Status     int
+	Message    string
+	Hint       string   // what to do
+	DidYouMean []string // for an unknown group
+
+	unknownGroup bool
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.Hint + ")"
+}
+
+// Is makes the answer about an unknown group an [ErrUnknownGroup].
+func (e *Error) Is(target error) bool { return target == ErrUnknownGroup && e.unknownGroup }
+
+// doGroup asks for something below a group's path.
+func (c *Client) doGroup(ctx context.Context, method, name, below string, into any) error {
+	if name == "" || path.Clean("/"+name) != "/"+name { // no path can hold it
+		return &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("unknown group %q", name), unknownGroup: true}
+	}
+	return c.do(ctx, method, "/v1/groups/"+url.PathEscape(name)+below, into)
+}
+
+// do sends one request and decodes the answer into what into points to, unless
+// that is nil.
+func (c *Client) do(ctx context.Context, method, route string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+route, nil)
+	if err != nil {
+		return fmt.Errorf("admin address %q: %w", c.addr, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		var p problem
+		if json.Unmarshal(body, &p) != nil || p.Error == "" {
+			return c.stranger(resp.Status)
+		}
+		return &Error{
+			Status: resp.StatusCode, Message: p.Error, Hint: p.Hint, DidYouMean: p.DidYouMean, unknownGroup: p.KnownGroups != nil,
+		}
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return c.stranger(err.Error())
+	}
+	return nil
+}
+
+// stranger is the error about an answer that a fanout does not give.
+func (c *Client) stranger(what string) error {
+	return fmt.Errorf("what answers at %s is not fanout, or another version of it (%.200s); name the address with --admin", c.addr, what)
+}
+
+// unreachable says what to do about a request without an answer.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no fanout runs at %s; start it with fanout run, or name the address with --admin: %w", c.addr, err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("fanout at %s does not answer; see its log, or name another address with --admin: %w", c.addr, err)
+	}
+	return fmt.Errorf("reach fanout at %s; name the address with --admin: %w", c.addr, err)
+}

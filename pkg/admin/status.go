@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"fmt"
+	"time"
+
+	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
+)
+
+// GroupStatus is one group as the API shows it. Every key is always there; null
+// means unknown or never.
+type GroupStatus struct {
+	Name       string `json:"name"`        // in the manifest
+	RedisGroup string `json:"redis_group"` // in Redis
+	Stream     string `json:"stream"`
+	Handler    string `json:"handler"` // its type
+	Signal     string `json:"signal"`  // that restarts it: a number, USR1, USR2; "" for none
+
+	State       string    `json:"state"` // one of telemetry's State constants
+	Since       time.Time `json:"since"` // it is in that state
+	Incarnation int64     `json:"incarnation"`
+
+	Restarts    map[string]int64 `json:"restarts"` // by cause, those above 0
+	LastRestart *Restart         `json:"last_restart"`
+	NextRetry   *time.Time       `json:"next_retry"` // when a group that is backing off or tripped starts again
+	LastError   *Failure         `json:"last_error"`
+	LastSuccess *time.Time       `json:"last_success"` // of a call of the handler
+
+	// Problems are what keeps the group from doing its work although it runs,
+	// each a sentence for the operator: the sink is unavailable, dead letters
+	// are full, entries were lost. They make the group not ready.
+	Problems []string `json:"problems"`
+
+	Read     map[string]int64 `json:"read"`    // deliveries begun, by source
+	Settled  map[string]int64 `json:"settled"` // deliveries ended, by outcome
+	Filtered int64            `json:"filtered"`
+	Retrying int64            `json:"retrying"`
+	InFlight int64            `json:"in_flight"`
+	Lost     map[string]int64 `json:"lost"` // by Redis, by reason
+
+	StuckCalls     int64 `json:"stuck_calls"`
+	AbandonedCalls int64 `json:"abandoned_calls"`
+
+	// What Redis told, at ObservedAt. While that is null the numbers mean
+	// nothing.
+	ObservedAt           *time.Time `json:"observed_at"`
+	StreamLength         int64      `json:"stream_length"`
+	Pending              int64      `json:"pending"`
+	OldestPendingSeconds *float64   `json:"oldest_pending_seconds"`
+	Lag                  *int64     `json:"lag"`
+	LagKnown             bool       `json:"lag_known"`
+	LagSeconds           *float64   `json:"lag_seconds"`
+
+	Consumers []ConsumerStatus `json:"consumers"`
+}
+
+// Restart is one restart of a group.
+type Restart struct {
+	Cause string    `json:"cause"`
+	At    time.Time `json:"at"`
+}
+
+// Failure is an error that lasts, or lasted.
+type Failure struct {
+	Error string    `json:"error"`
+	Since time.Time `json:"since"` // it came first, without a success between
+	At    time.Time `json:"at"`    // it came last
+}
+
+// ConsumerStatus is one consumer of a group that runs in this process.
+type ConsumerStatus struct {
+	Name         string     `json:"name"` // in Redis
+	State        string     `json:"state"`
+	Pending      int64      `json:"pending"`
+	InFlight     int64      `json:"in_flight"`
+	LastActivity *time.Time `json:"last_activity"`
+}
+
+// Health tells whether the loops of the process itself go round.
+type Health struct {
+	Alive   bool     `json:"alive"`
+	Reasons []string `json:"reasons"` // why it is not
+}
+
+// Count fills in all that telemetry counts of the group, the state included.
+func (s *GroupStatus) Count(g *telemetry.Group) {
+	s.State = g.State()
+	s.Restarts = g.Restarts()
+	s.Read, s.Settled, s.Lost = map[string]int64{}, map[string]int64{}, map[string]int64{}
+	for i := range g.Read {
+		s.Read[stream.Origin(i).String()] = g.Read[i].Load()
+	}
+	for i := range g.Settled {
+		s.Settled[telemetry.Outcome(i).String()] = g.Settled[i].Load()
+	}
+	for i := range g.Lost {
+		s.Lost[telemetry.Loss(i).String()] = g.Lost[i].Load()
+	}
+	s.Filtered, s.Retrying, s.InFlight = g.Filtered.Load(), g.Retrying.Load(), g.InFlight.Load()
+	s.StuckCalls, s.AbandonedCalls = g.StuckCalls.Load(), g.AbandonedCalls.Load()
+	s.StreamLength, s.Pending = g.StreamLength.Load(), g.Pending.Load()
+	s.OldestPendingSeconds, s.LagSeconds = known(&g.OldestPending), known(&g.LagSeconds)
+	s.Lag, s.LagKnown = nil, false
+	if lag := known(&g.Lag); lag != nil {
+		s.Lag, s.LagKnown = new(int64(*lag)), true
+	}
+	s.LastSuccess = nil
+	if at := g.LastSuccess.Load(); !at.IsZero() {
+		s.LastSuccess = &at
+	}
+}
+
+func known(m *telemetry.Maybe) *float64 {
+	if v, ok := m.Load(); ok {
+		return &v
+	}
+	return nil
+}
+
+// NotReady says why the group does not do its work, and nothing when it does or
+// when an operator has paused it.
+func (s *GroupStatus) NotReady() []string {
+	var reasons []string
+	switch s.State {
+	case telemetry.StateRunning, telemetry.StatePaused:
+	case "":
+		reasons = append(reasons, "not started")
+	default:
+		reasons = append(reasons, s.why())
+	}
+	if s.StuckCalls > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d calls of the handler run past their deadline", s.StuckCalls))
+	}
+	if s.AbandonedCalls > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d calls of the handler outlived a restart", s.AbandonedCalls))
+	}
+	return append(reasons, s.Problems...)
+}
+
+// why is the state with what is known about it.
+func (s *GroupStatus) why() string {
+	text := s.State
+	if !s.Since.IsZero() {
+		text += " since " + s.Since.UTC().Format(time.RFC3339)
+	}
+	if s.NextRetry != nil {
+		text += ", next try at " + s.NextRetry.UTC().Format(time.RFC3339)
+	}
+	if s.LastError != nil {
+		text += ": " + s.LastError.Error
+	}
+	return text
+}
+
+// complete puts empty lists and maps where nil ones are, which JSON would show
+// as null.
+func (s *GroupStatus) complete() {
+	for _, m := range []*map[string]int64{&s.Restarts, &s.Read, &s.Settled, &s.Lost} {
+		if *m == nil {
+			*m = map[string]int64{}
+		}
+	}
+	if s.Problems == nil {
+		s.Problems = []string{}
+	}
+	if s.Consumers == nil {
+		s.Consumers = []ConsumerStatus{}
+	}
+}

@@ -1,0 +1,176 @@
+package event
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// Everything here walks bytes that scan has accepted.
+
+// index holds where the members of the outermost object are. A larger object
+// is walked instead.
+type index struct {
+	members  [16]member
+	n        int
+	complete bool // members holds them all
+}
+
+// member is the place of one member, as offsets into the event's bytes.
+type member struct {
+	name, nameEnd uint32 // with the quotes
+	value, end    uint32
+}
+
+func (ix *index) add(m member) {
+	if ix.n < len(ix.members) {
+		ix.members[ix.n] = m
+		ix.n++
+	}
+}
+
+// finish says how large the document is and how many members it has.
+func (ix *index) finish(size, members int) {
+	ix.complete = members <= len(ix.members) && uint64(size) <= math.MaxUint32
+}
+
+// find returns the last member of that name.
+func (ix *index) find(b []byte, s *step) (Value, bool) {
+	if !s.member {
+		return Value{}, false
+	}
+	for i := ix.n - 1; i >= 0; i-- {
+		m := &ix.members[i]
+		if s.names(b[m.name+1 : m.nameEnd-1]) {
+			return valueOf(b[m.value:m.end:m.end]), true
+		}
+	}
+	return Value{}, false
+}
+
+// find follows the steps from v on.
+func (v Value) find(steps []step) (Value, bool) {
+	for i := range steps {
+		s := &steps[i]
+		ok := false
+		switch {
+		case s.member && v.kind == Object:
+			v, ok = v.member(s)
+		case !s.member && v.kind == Array:
+			v, ok = v.element(s.index)
+		}
+		if !ok {
+			return Value{}, false
+		}
+	}
+	return v, true
+}
+
+// member returns the last member of that name of an object.
+func (v Value) member(s *step) (found Value, ok bool) {
+	b := v.raw
+	i := skipSpace(b, 1)
+	for b[i] != '}' {
+		name := i + 1
+		i = skipString(b, name)
+		hit := s.names(b[name : i-1])
+		i = skipSpace(b, i)
+		i = skipSpace(b, i+1) // behind the colon
+		start := i
+		i = skipValue(b, i)
+		if hit {
+			found, ok = valueOf(b[start:i:i]), true
+		}
+		i = skipSpace(b, i)
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return found, ok
+}
+
+// element returns the n-th element of an array.
+func (v Value) element(n int) (Value, bool) {
+	c := v.elements()
+	for e, ok := c.next(); ok; e, ok = c.next() {
+		if n == 0 {
+			return e, true
+		}
+		n--
+	}
+	return Value{}, false
+}
+
+// cursor goes through the elements of an array.
+type cursor struct {
+	b []byte
+	i int // of the next element or the closing bracket
+}
+
+func (v Value) elements() cursor { return cursor{v.raw, skipSpace(v.raw, 1)} }
+
+func (c *cursor) next() (Value, bool) {
+	b, start := c.b, c.i
+	if b[start] == ']' {
+		return Value{}, false
+	}
+	end := skipValue(b, start)
+	c.i = skipSpace(b, end)
+	if b[c.i] == ',' {
+		c.i = skipSpace(b, c.i+1)
+	}
+	return valueOf(b[start:end:end]), true
+}
+
+// skipValue returns the place behind the value that begins at i.
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return skipString(b, i+1)
+	case '{', '[':
+		depth := 0
+		for {
+			switch b[i] {
+			case '"':
+				i = skipString(b, i+1)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+				if depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+	}
+	for i < len(b) && !endsScalar[b[i]] {
+		i++
+	}
+	return i
+}
+
+var endsScalar = [256]bool{',': true, '}': true, ']': true, ' ': true, '\t': true, '\n': true, '\r': true}
+
+// skipString returns the place behind the closing quote of the string whose
+// content begins at i.
+func skipString(b []byte, i int) int {
+	for {
+		for len(b)-i >= 8 {
+			hit := quoteOrEscape(binary.LittleEndian.Uint64(b[i:]))
+			if hit != 0 {
+				i += bits.TrailingZeros64(hit) / 8
+				break
+			}
+			i += 8
+		}
+		for b[i] != '"' && b[i] != '\\' {
+			i++
+		}
+		if b[i] == '"' {
+			return i + 1
+		}
+		i += 2
+	}
+}

@@ -1,0 +1,114 @@
+package redisstream
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/fanout/pkg/stream"
+)
+
+// GroupConfig names one consumer group and what belongs to it.
+type GroupConfig struct {
+	Stream string
+	Group  string // its name in Redis
+	Start  Start  // where it begins when it is new
+
+	DeadLetters    string // the dead-letter stream, in the stream's hash slot
+	MaxDeadLetters int64  // letters at most; 0: no limit
+
+	MinIdle time.Duration // the group's claim.min_idle
+
+	// Checkpoints keeps the group's checkpoint outside Redis too; nil does not.
+	Checkpoints CheckpointStore
+}
+
+// Start is where a new group begins: after the entry After, or after the last
+// one there is. The zero Start is before the first entry.
+type Start struct {
+	Latest bool
+	After  stream.ID // of no meaning with Latest
+}
+
+func (s Start) String() string {
+	if s.Latest {
+		return "latest"
+	}
+	return s.After.String()
+}
+
+// Group is the Redis side of one consumer group. It is safe for concurrent use.
+type Group struct {
+	client *Client
+	cfg    GroupConfig
+
+	epochKey      string
+	checkpointKey string
+
+	mu    sync.Mutex // guards what follows
+	epoch string     // as last seen; "" before Ensure
+	saved Checkpoint // what the local store was given last
+}
+
+// Group returns the Redis side of a group. It does no I/O.
+func (c *Client) Group(cfg GroupConfig) *Group {
+	prefix := tagged(cfg.Stream) + ":fanout:"
+	return &Group{
+		client:        c,
+		cfg:           cfg,
+		epochKey:      prefix + "epoch",
+		checkpointKey: prefix + "checkpoint:" + cfg.Group,
+	}
+}
+
+// tagged makes the stream's name a prefix for keys of the same hash slot: the
+// name itself where it has a hash tag, and the name as the tag otherwise.
+func tagged(name string) string {
+	if _, rest, ok := strings.Cut(name, "{"); ok {
+		if tag, _, ok := strings.Cut(rest, "}"); ok && tag != "" {
+			return name
+		}
+	}
+	return "{" + name + "}"
+}
+
+func (g *Group) keys() []string {
+	return []string{g.cfg.Stream, g.epochKey, g.checkpointKey}
+}
+
+func (g *Group) op(verb string) string { return verb + " " + g.cfg.Group }
+
+// Consumers lists the group's consumers, those of other processes included.
+func (g *Group) Consumers(ctx context.Context) ([]stream.ConsumerInfo, error) {
+	v, err := g.client.run(ctx, g.op("list consumers of"), consumersScript, []string{g.cfg.Stream}, g.cfg.Group)
+	if err != nil {
+		return nil, err
+	}
+	var list []stream.ConsumerInfo
+	for v.more() {
+		list = append(list, stream.ConsumerInfo{
+			Name:    v.text(),
+			Pending: v.integer(),
+			Idle:    time.Duration(max(0, v.integer())) * time.Millisecond,
+		})
+	}
+	return list, v.err
+}
+
+// Reap deletes consumers that have nothing pending and have been idle for
+// longer than idle, except those in keep. It returns their names.
+func (g *Group) Reap(ctx context.Context, idle time.Duration, keep []string) (deleted []string, err error) {
+	args := append(make([]any, 0, len(keep)+2), g.cfg.Group, idle.Milliseconds())
+	for _, name := range keep {
+		args = append(args, name)
+	}
+	v, err := g.client.run(ctx, g.op("reap consumers of"), reapScript, []string{g.cfg.Stream}, args...)
+	if err != nil {
+		return nil, err
+	}
+	for v.more() {
+		deleted = append(deleted, v.text())
+	}
+	return deleted, v.err
+}

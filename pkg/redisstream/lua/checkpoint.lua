@@ -1,0 +1,29 @@
+-- Takes the group's low-water mark and stores it when it has changed.
+-- KEYS: stream, epoch, checkpoint
+-- ARGV: 1 group, 2 the epoch to put back where the key is missing ("" for none)
+-- Returns {ID, epoch, last-generated-id, entries-added, first ID, error}
+local key, name = KEYS[1], ARGV[1]
+local s = look(key)
+local g = s and find(key, name)
+if not g then return redis.error_reply("NOGROUP No such key '" .. key .. "' or consumer group '" .. name .. "'") end
+
+local id = g.last
+local pending = redis.call('XPENDING', key, name)
+if pending[1] > 0 and pending[2] then id = prev(pending[2]) end
+
+local failed = ''
+local function try(...)
+  local r = redis.pcall(...)
+  if type(r) == 'table' and r.err then failed = r.err end
+end
+local epoch = redis.call('GET', KEYS[2])
+if not epoch and ARGV[2] ~= '' then
+  epoch = ARGV[2]
+  try('SET', KEYS[2], epoch)
+end
+epoch = epoch or ''
+local old = redis.call('HMGET', KEYS[3], 'id', 'epoch')
+if old[1] ~= id or old[2] ~= epoch then
+  try('HSET', KEYS[3], 'id', id, 'epoch', epoch, 'last', s.last, 'added', s.added, 'first', s.first or '')
+end
+return {id, epoch, s.last, s.added, s.first or '', failed}

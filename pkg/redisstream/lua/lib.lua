@@ -1,0 +1,65 @@
+-- IDs are texts "ms-seq": numbers of Lua are too small for them.
+
+-- less reports whether ID a stands before ID b.
+local function less(a, b)
+  local am, as = string.match(a, '^(%d+)-(%d+)$')
+  local bm, bs = string.match(b, '^(%d+)-(%d+)$')
+  if am == bm then am, bm = as, bs end
+  if #am ~= #bm then return #am < #bm end
+  return am < bm
+end
+
+-- minus gives a decimal text, not zero, less one.
+local function minus(n)
+  local i = #n
+  while string.sub(n, i, i) == '0' do i = i - 1 end
+  local out = string.sub(n, 1, i - 1) .. string.char(string.byte(n, i) - 1) .. string.rep('9', #n - i)
+  if #out > 1 and string.sub(out, 1, 1) == '0' then out = string.sub(out, 2) end
+  return out
+end
+
+-- prev gives the greatest ID before id.
+local function prev(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if seq ~= '0' then return ms .. '-' .. minus(seq) end
+  if ms == '0' then return id end
+  return minus(ms) .. '-18446744073709551615'
+end
+
+local function map(list)
+  local m = {}
+  for i = 1, #list, 2 do m[list[i]] = list[i + 1] end
+  return m
+end
+
+-- look describes a stream: nil when there is none. added is -1, and first and
+-- final are nil, when they are not known.
+local function look(key)
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local info = map(redis.call('XINFO', 'STREAM', key))
+  local s = {length = info['length'], last = info['last-generated-id'], added = info['entries-added'] or -1}
+  if s.last == '' then s.last = '0-0' end
+  if s.length > 0 then
+    local first, final = info['first-entry'], info['last-entry']
+    if not first then -- miniredis does not tell
+      first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+      final = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+    end
+    s.first, s.final = first[1], final[1]
+    if less(s.last, s.final) then s.last = s.final end -- miniredis again
+  end
+  return s
+end
+
+-- find describes a group of a stream that exists: nil when there is none.
+local function find(key, name)
+  for _, list in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+    local g = map(list)
+    if g['name'] == name then
+      local last = g['last-delivered-id']
+      if last == '0' or last == '' then last = '0-0' end -- miniredis again
+      return {last = last, read = g['entries-read'] or -1, pending = g['pending'], lag = g['lag']}
+    end
+  end
+  return nil
+end

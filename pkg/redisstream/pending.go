@@ -1,0 +1,73 @@
+package redisstream
+
+import (
+	"context"
+	"time"
+
+	"example.com/fanout/pkg/stream"
+)
+
+// The bounds of one page. A page may be shorter than asked for and yet not be
+// the last.
+const (
+	maxPage      = 1000
+	maxPageBytes = 4 << 20 // reached by the last entry or some, not kept to
+)
+
+// Own returns a page of what is pending under this consumer's name, from the
+// first ID after after on. Entries whose data is gone are acknowledged and told
+// as vanished.
+func (s *Source) Own(ctx context.Context, after stream.ID, max int) (stream.Page, error) {
+	if after == stream.MaxID {
+		return stream.Page{Next: after, Done: true}, nil
+	}
+	v, err := s.group.client.run(ctx, s.op("list pending of"), ownScript, []string{s.group.cfg.Stream},
+		s.group.cfg.Group, s.consumer, after.Next().String(), pageSize(max), maxPageBytes)
+	if err != nil {
+		return stream.Page{}, err
+	}
+	page := stream.Page{Next: v.id(), Done: v.flag()}
+	if page.Next.IsZero() {
+		page.Next = after
+	}
+	return s.page(page, &v, stream.Own)
+}
+
+// Claim takes over entries that have been pending under any name for minIdle,
+// in order from cursor on. It does not count as a delivery.
+func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Duration, max int) (stream.Page, error) {
+	v, err := s.group.client.run(ctx, s.op("claim"), claimScript, []string{s.group.cfg.Stream},
+		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes)
+	if err != nil {
+		return stream.Page{}, err
+	}
+	page := stream.Page{Next: v.id()}
+	page.Done = page.Next.IsZero()
+	return s.page(page, &v, stream.Claimed)
+}
+
+func pageSize(asked int) int { return min(max(asked, 1), maxPage) }
+
+// page reads the rest of a script's result: IDs without data, then entries.
+func (s *Source) page(page stream.Page, v *values, origin stream.Origin) (stream.Page, error) {
+	page.Vanished = v.ids()
+	entries := v.array()
+	for entries.more() {
+		entry := entries.array()
+		e := stream.Entry{ID: entry.id()}
+		count := entry.integer()
+		fields := entry.array()
+		e.Fields = make([]stream.Field, 0, len(fields.list)/2)
+		for fields.more() {
+			e.Fields = append(e.Fields, stream.Field{Name: []byte(fields.text()), Value: []byte(fields.text())})
+		}
+		entry.adopt(&fields)
+		entries.adopt(&entry)
+		page.Deliveries = append(page.Deliveries, s.delivery(e, origin, count))
+	}
+	v.adopt(&entries)
+	if v.err != nil {
+		return stream.Page{}, v.err
+	}
+	return page, nil
+}

@@ -1,0 +1,98 @@
+package redisstream
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"example.com/fanout/pkg/deadletter"
+	"example.com/fanout/pkg/stream"
+)
+
+// freeIdle is the idle time of what is given free: above every min_idle. Redis
+// takes an idle time that begins before 1970 for none at all, so it is not the
+// greatest there is.
+const freeIdle = 30 * 24 * time.Hour
+
+// Ack acknowledges those of refs that are still this consumer's own and returns
+// how many were. When every probe is pending under our name and has been so for
+// less than min_idle, nobody can have claimed any of refs, and they are not
+// looked at one by one.
+func (s *Source) Ack(ctx context.Context, probes, refs []stream.ID) (acked int, err error) {
+	if len(refs) == 0 {
+		return 0, nil
+	}
+	n, err := s.group.client.runInt(ctx, s.op("ack"), ackScript, []string{s.group.cfg.Stream},
+		s.group.cfg.Group, s.consumer, s.group.cfg.MinIdle.Milliseconds(), join(probes), join(refs))
+	return int(n), err
+}
+
+// Hold sets idle time and delivery count of those entries that are still this
+// consumer's own. It returns the others, and those whose data is gone: they are
+// no longer pending.
+func (s *Source) Hold(ctx context.Context, holds []stream.Hold) (lost []stream.ID, err error) {
+	if len(holds) == 0 {
+		return nil, nil
+	}
+	list := make([]byte, 0, len(holds)*idBytes)
+	for _, h := range holds {
+		list = append(h.Ref.Append(list), ' ')
+		list = append(strconv.AppendInt(list, max(h.Count, stream.KeepCount), 10), ' ')
+		list = append(list, flag(h.Free)...)
+		list = append(list, ' ')
+	}
+	v, err := s.group.client.run(ctx, s.op("hold"), holdScript, []string{s.group.cfg.Stream},
+		s.group.cfg.Group, s.consumer, freeIdle.Milliseconds(), list)
+	if err != nil {
+		return nil, err
+	}
+	for v.more() {
+		lost = append(lost, v.id())
+	}
+	return lost, v.err
+}
+
+// Bury writes a dead letter for an entry that is still this consumer's own, then
+// acknowledges the entry. When the letter cannot be written (no room, no
+// memory, a key of another type) the entry stays pending.
+func (s *Source) Bury(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error) {
+	op := s.op("bury " + ref.String() + " of")
+	fields, err := letter.Fields()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", op, err)
+	}
+	cfg := &s.group.cfg
+	args := append(make([]any, 0, 4+2*len(fields)), cfg.Group, s.consumer, ref.String(), cfg.MaxDeadLetters)
+	for _, f := range fields {
+		args = append(args, f.Name, f.Value)
+	}
+	n, err := s.group.client.runInt(ctx, op, buryScript, []string{cfg.Stream, cfg.DeadLetters}, args...)
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return stream.Buried, nil
+	case n == 1:
+		return stream.NotPending, nil
+	case n == 2:
+		return stream.NotOurs, nil
+	}
+	return 0, fmt.Errorf("%s: %w (%s has %d letters or more)", op, stream.ErrDeadLettersFull, cfg.DeadLetters, cfg.MaxDeadLetters)
+}
+
+// idBytes is about the length of an ID and what stands around it.
+const idBytes = 24
+
+// join makes one argument of many IDs: a tenth of the cost of one each, on both
+// sides of the wire.
+func join(ids []stream.ID) []byte {
+	b := make([]byte, 0, len(ids)*idBytes)
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = id.Append(b)
+	}
+	return b
+}

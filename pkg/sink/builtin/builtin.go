@@ -1,0 +1,17 @@
+// Package builtin lists the handlers that come with fanout.
+package builtin
+
+import (
+	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/sink/logsink"
+	"example.com/fanout/pkg/sink/webhook"
+)
+
+// Registry returns a new registry with all built-in handlers, to which a
+// program may add its own.
+func Registry() *handler.Registry {
+	r := new(handler.Registry)
+	r.Register("log", logsink.Factory())
+	r.Register("webhook", webhook.Factory())
+	return r
+}

@@ -1,0 +1,148 @@
+package telemetry
+
+import "slices"
+
+// The values of every label but group, stream and handler are closed sets. An
+// array index stands for each, and the names stand here alone.
+
+// sourceNames are the values of source, in the order of stream.Origin.
+var sourceNames = [...]string{"new", "own", "claimed", "stranded", "replayed"}
+
+const claimed = 2 // index in sourceNames
+
+// Outcome is how a delivery ended for this process.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Acked     Outcome = iota // acknowledged: handled, or not wanted by `where`
+	Buried                   // dead letter written, then acknowledged
+	Released                 // left pending for others
+	Vanished                 // Redis no longer has it
+	LeaseLost                // another consumer holds it now
+	NumOutcomes
+)
+
+var outcomeNames = [NumOutcomes]string{"acked", "buried", "released", "vanished", "lease_lost"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// Reason says how a call of a handler failed.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonError       Reason = iota // unmarked
+	ReasonPermanent                 // marked as permanent
+	ReasonUnavailable               // the sink is down
+	ReasonTimeout                   // the call exceeded the group's timeout
+	ReasonPanic                     // the handler panicked
+	NumReasons
+)
+
+var reasonNames = [NumReasons]string{"error", "permanent", "unavailable", "timeout", "panic"}
+
+func (r Reason) String() string { return reasonNames[r] }
+
+// Stage says at which step a buried entry failed; the names are those of
+// deadletter.Stage.
+type Stage uint8
+
+// The stages.
+const (
+	StageDecode Stage = iota
+	StageFilter
+	StageHandle
+	StageTimeout
+	StagePanic
+	StageCrash
+	NumStages
+)
+
+var stageNames = [NumStages]string{"decode", "filter", "handle", "timeout", "panic", "crash"}
+
+func (s Stage) String() string { return stageNames[s] }
+
+// StageOf returns the stage of that name, StageHandle for a name that is none.
+func StageOf(name string) Stage {
+	if i := slices.Index(stageNames[:], name); i >= 0 {
+		return Stage(i)
+	}
+	return StageHandle
+}
+
+// Loss says why Redis lost entries before the group had settled them.
+type Loss uint8
+
+// The losses.
+const (
+	LostTrimmed      Loss = iota // the stream was trimmed past the group
+	LostDeleted                  // deleted while pending
+	LostGroupMissing             // gone with the group or the stream
+	NumLosses
+)
+
+var lossNames = [NumLosses]string{"trimmed", "deleted", "group_missing"}
+
+func (l Loss) String() string { return lossNames[l] }
+
+// States of a group.
+const (
+	StateStarting   = "starting"
+	StateRunning    = "running"
+	StatePaused     = "paused"
+	StateBackingOff = "backing-off" // failed, waits for its restart
+	StateTripped    = "tripped"     // failed too often, waits longer
+	StateDraining   = "draining"
+	StateStopped    = "stopped"
+)
+
+var stateNames = [...]string{
+	StateStarting, StateRunning, StatePaused, StateBackingOff, StateTripped, StateDraining, StateStopped,
+}
+
+// Causes of a restart of a group.
+const (
+	CauseFailed       = "failed"        // an error ended the incarnation
+	CausePanic        = "panic"         // a panic of ours did
+	CauseSignal       = "signal"        // its restart_signal
+	CauseRequest      = "request"       // fanout restart
+	CauseReload       = "reload"        // the manifest changed it
+	CauseLease        = "lease"         // the instance name was lost to another process
+	CauseGroupMissing = "group-missing" // Redis had lost the group
+	causeOther        = "other"         // a cause that is none of these
+)
+
+var causeNames = [...]string{
+	CauseFailed, CausePanic, CauseSignal, CauseRequest, CauseReload, CauseLease, CauseGroupMissing, causeOther,
+}
+
+// Operations on Redis.
+const (
+	OpConnect    = "connect"
+	OpCreate     = "create"
+	OpRead       = "read"
+	OpOwn        = "own"
+	OpClaim      = "claim"
+	OpAck        = "ack"
+	OpHold       = "hold"
+	OpBury       = "bury"
+	OpInfo       = "info"
+	OpCheckpoint = "checkpoint"
+	OpReap       = "reap"
+	OpLease      = "lease"
+	opOther      = "other" // an operation that is none of these
+)
+
+var opNames = [...]string{
+	OpConnect, OpCreate, OpRead, OpOwn, OpClaim, OpAck, OpHold, OpBury, OpInfo, OpCheckpoint, OpReap, OpLease, opOther,
+}
+
+// indexOf returns the index of name in a closed set whose last name is the one
+// for all that are not in it.
+func indexOf(names []string, name string) int {
+	if i := slices.Index(names, name); i >= 0 {
+		return i
+	}
+	return len(names) - 1
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Runs everything that must be green before a change lands: formatting, vet,
+# unit and architecture tests, then the integration tests against real servers.
+# Installs what it needs and this machine lacks.
+#   scripts/test.sh [unit|integration]   one half alone
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-all}
+go=${GO:-go}
+
+scripts/install-redis.sh
+race=-race
+if ! scripts/install-cc.sh; then
+	# A machine of one's own may do without; the one that decides must not.
+	[ -z "${CI:-}" ] || exit 1
+	echo "test.sh: no C compiler: the race detector is off" >&2
+	race=
+fi
+if [ -n "$race" ]; then
+	CGO_ENABLED=1
+	export CGO_ENABLED
+fi
+
+if [ "$what" != integration ]; then
+	scripts/format.sh check
+	$go vet ./...
+	# shellcheck disable=SC2046,SC2086 # lists of words
+	$go test $race -shuffle=on $($go list ./... | grep -v '/test/integration$')
+fi
+if [ "$what" != unit ]; then
+	# The tests mostly wait for processes of their own, so more of them run at
+	# once than there are cores. They never come from the cache.
+	# shellcheck disable=SC2086
+	$go test $race -shuffle=on -count=1 -parallel=6 -timeout=10m ./test/integration
+fi
