@@ -201,7 +201,12 @@ func TestReadiness(t *testing.T) {
 // known is null.
 func TestWireForm(t *testing.T) {
 	t.Parallel()
-	got := ask(t, serve(t, running("g")), "GET", "/v1/groups/g").json(t)
+	addr := serve(t, running("g"))
+	one, all := ask(t, addr, "GET", "/v1/groups/g").body, ask(t, addr, "GET", "/v1/groups").body
+	if want := `{"groups":[` + strings.TrimSpace(one) + "]}\n"; all != want {
+		t.Errorf("the group is %s alone and %s in the list", one, all)
+	}
+	got := ask(t, addr, "GET", "/v1/groups/g").json(t)
 	for _, key := range []string{"restarts", "read", "settled", "lost"} {
 		if _, ok := got[key].(map[string]any); !ok {
 			t.Errorf("%s is %v, want an object", key, got[key])

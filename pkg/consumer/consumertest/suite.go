@@ -77,6 +77,10 @@ const (
 	// never is a min_idle that no entry of a test reaches by waiting.
 	never = 24 * time.Hour
 
+	// clocks is how far a server's clock, which counts in whole ms, may be from
+	// that of the test.
+	clocks = 5 * time.Millisecond
+
 	// guard ends a test that would hang.
 	guard = 30 * time.Second
 )
@@ -242,11 +246,13 @@ func (r *rig) wantPending(owner string, ids ...stream.ID) {
 	r.wantIDs("pending under "+owner, got, ids)
 }
 
+// letIdle waits until all that is pending has been idle for MinIdle.
+func (r *rig) letIdle() { r.Wait(r.MinIdle() + clocks) }
+
 // wantTouched checks that the idle time of an entry began again at 0 not
 // before begin.
 func (r *rig) wantTouched(id stream.ID, begin time.Time) {
 	r.t.Helper()
-	const clocks = 5 * time.Millisecond // a server counts in whole ms
 	idle := r.entry(id).Idle
 	if most := time.Since(begin) + clocks; idle > most {
 		r.t.Errorf("%s is idle for %s, want at most %s", id, idle, most)

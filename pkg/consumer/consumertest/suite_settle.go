@@ -50,7 +50,7 @@ func ackForeign(t *testing.T, r *rig) {
 		a, b := r.open("a "+name), r.open("b "+name)
 		ids := r.add(6)
 		r.read(a)
-		r.Wait(r.MinIdle())
+		r.letIdle()
 		page, err := b.Claim(r.ctx(), ids[0], r.MinIdle(), 3)
 		if err != nil {
 			t.Fatalf("claim: %v", err)
@@ -141,7 +141,7 @@ func holdTouch(t *testing.T, r *rig) {
 	r.wantIDs("lost", lost, nil)
 	r.wantTouched(ids[1], begin)
 	r.wantTouched(ids[2], begin)
-	if idle := r.entry(ids[0]).Idle; idle < wait {
+	if idle := r.entry(ids[0]).Idle; idle < wait-clocks {
 		t.Errorf("one that was not held is idle for %s, want at least %s", idle, wait)
 	}
 	if n, m := r.entry(ids[1]).Count, r.entry(ids[2]).Count; n != 3 || m != 1 {
@@ -215,7 +215,7 @@ func holdLost(t *testing.T, r *rig) {
 	}
 	r.wantPending("a", ids[0], ids[2], ids[4])
 	r.wantPending("b", ids[1])
-	if p := r.entry(ids[1]); p.Count != 1 || p.Idle < wait || p.Idle > guard {
+	if p := r.entry(ids[1]); p.Count != 1 || p.Idle < wait-clocks || p.Idle > guard {
 		t.Errorf("another consumer's entry was changed: count %d, idle %s", p.Count, p.Idle)
 	}
 }

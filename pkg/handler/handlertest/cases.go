@@ -19,7 +19,7 @@ const (
 	soon = time.Second
 
 	// guard ends a call that would hang.
-	guard = time.Minute
+	guard = 30 * time.Second
 )
 
 // open makes a handler and returns it with its Close, which may be called
@@ -44,10 +44,31 @@ func (cfg Config) batch(t *testing.T, first, n int) *handler.Batch {
 // handle calls the handler and wants success.
 func handle(t *testing.T, h handler.Handler, b *handler.Batch) {
 	t.Helper()
+	if err := call(t, h, b); err != nil {
+		t.Fatalf("handle %d deliveries: %v", len(b.Deliveries), err)
+	}
+}
+
+// call calls the handler with a ctx that has time enough.
+func call(t *testing.T, h handler.Handler, b *handler.Batch) error {
+	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), guard, handler.ErrTimeout)
 	defer cancel()
-	if err := h.Handle(ctx, b); err != nil {
-		t.Fatalf("handle %d deliveries: %v", len(b.Deliveries), err)
+	return await(t, func() error { return h.Handle(ctx, b) })
+}
+
+// await returns what f returns, and ends the test when f does not return even
+// though its ctx has been done for a while.
+func await(t *testing.T, f func() error) error {
+	t.Helper()
+	returned := make(chan error, 1)
+	go func() { returned <- f() }()
+	select {
+	case err := <-returned:
+		return err
+	case <-time.After(guard + guard/2):
+		t.Fatalf("handle does not return")
+		return nil
 	}
 }
 
@@ -104,7 +125,7 @@ func concurrentCalls(t *testing.T, cfg Config) {
 			}
 		})
 	}
-	wg.Wait()
+	_ = await(t, func() error { wg.Wait(); return nil })
 	if !cfg.Once || t.Failed() {
 		return
 	}
@@ -221,11 +242,8 @@ func badEntry(t *testing.T, cfg Config) {
 		}
 		return cfg.Event(i)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), guard, handler.ErrTimeout)
-	defer cancel()
-
 	// Alone it is a permanent error, named or not.
-	err := h.Handle(ctx, batchOf(t, Epoch, Group, mixed, bad, 1))
+	err := call(t, h, batchOf(t, Epoch, Group, mixed, bad, 1))
 	if named := (*handler.BatchError)(nil); errors.As(err, &named) {
 		wantNamed(t, named, 0)
 		err = named.Failed[0]
@@ -237,7 +255,7 @@ func badEntry(t *testing.T, cfg Config) {
 	// Among others either it is named, or the call fails as a whole and the
 	// engine finds it by splitting; a permanent mark on the whole would bury
 	// its neighbours.
-	err = h.Handle(ctx, batchOf(t, Epoch, Group, mixed, 0, 10))
+	err = call(t, h, batchOf(t, Epoch, Group, mixed, 0, 10))
 	if named := (*handler.BatchError)(nil); errors.As(err, &named) {
 		wantNamed(t, named, bad)
 		if mark := handler.MarkOf(named.Failed[bad]); mark != handler.MarkPermanent {
@@ -291,16 +309,7 @@ func doneMeanwhile(t *testing.T, cfg Config) {
 // return soon after, with an error or without.
 func wantSoon(t *testing.T, h handler.Handler, ctx context.Context, b *handler.Batch, done time.Time) {
 	t.Helper()
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		_ = h.Handle(ctx, b) // both success and failure are right
-	}()
-	select {
-	case <-returned:
-	case <-time.After(guard):
-		t.Fatalf("handle has not returned %s after its ctx was done", guard)
-	}
+	_ = await(t, func() error { return h.Handle(ctx, b) }) // success and failure are both right
 	if late := time.Since(done); late > soon {
 		t.Errorf("handle returned %s after its ctx was done, want at most %s", late, soon)
 	}
