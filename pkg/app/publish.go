@@ -66,7 +66,9 @@ func (p *Publisher) Publish(ctx context.Context, x *exchange.Exchange, what Publ
 				payloads = append(payloads, buffer[start:end])
 				start = end
 			}
-			if err := p.client.Append(ctx, what.Stream, "event", payloads, what.MaxLen); err != nil {
+			// A round trip is short and bounded; cut off in the middle it would not
+			// be known what has been appended.
+			if err := p.client.Append(context.WithoutCancel(ctx), what.Stream, "event", payloads, what.MaxLen); err != nil {
 				return sent, err
 			}
 			sent += n

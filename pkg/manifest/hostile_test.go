@@ -36,6 +36,7 @@ func TestHostileFiles(t *testing.T) {
 		{"escape in value", "version: \"\\e[31m\"\ngroups: {a: {handler: log}}", "want a whole number, got"},
 		{"question marks", strings.Repeat("? ", 9000), ""},
 		{"anchors", "version: 1\ngroups: &a {a: {handler: log}, b: {handler: *a}}", "inside its own anchor"},
+		{"many expansions", "version: 1\ngroups: {a: {handler: log, x: [" + strings.Repeat("\"${BIG}\",", 40) + "]}}", "the expanded values exceed 16MiB"},
 		{"expansion", "version: 1\ngroups: {a: {handler: log, where: \"" + strings.Repeat("${BIG}", 40) + "\"}}", "the expanded values exceed 16MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

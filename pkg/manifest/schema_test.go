@@ -162,7 +162,7 @@ func TestKeys(t *testing.T) {
 		{Name: "batch", Type: "bool"},
 		{Name: "timeout", Type: "duration", Default: "10s"},
 		{Name: "tls.ca_file", Type: "text", Required: true},
-		{Name: "tls.min", Type: "1.2|1.3", Default: "1.2"},
+		{Name: "tls.min", Type: "text (1.2, 1.3)", Default: "1.2"},
 		{Name: "tls.pins", Type: "mapping"},
 	}
 	if diff := cmp.Diff(want, manifest.Keys(config.Config)); diff != "" {

@@ -15,7 +15,7 @@ func suggest(word string, known []string) string {
 		if plain(k) == plain(word) {
 			return k
 		}
-		if d := distance(word, k); d < least {
+		if d := distance(word, k); d < least && d < len(word) {
 			best, least = k, d
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -93,7 +92,7 @@ func decodeYAML(data []byte) (first, second *yaml.Node, err error) {
 }
 
 var (
-	lineInError   = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	lineInError   = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
@@ -101,23 +100,18 @@ var (
 // block began that it could not finish, or none; the line that a reader looks
 // for is the one with which the file stops being readable.
 func syntaxFault(data []byte, err error) (mark, string) {
-	message, told := splitSyntax(err)
+	message := problem(err)
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	if n := len(lines); n > 1 && len(lines[n-1]) == 0 {
 		lines = lines[:n-1]
 	}
 	good, bad := 0, len(lines) // with so many lines
-	if len(data) > 64<<10 {
-		good, bad = 0, max(1, min(told, bad)) // parsing it over and over would take long
-	} else {
-		for bad-good > 1 {
-			middle := (good + bad) / 2
-			_, _, err := decodeYAML(bytes.Join(lines[:middle], nil))
-			if found, _ := splitSyntax(err); found == message {
-				bad = middle + 1
-			} else {
-				good = middle
-			}
+	for bad-good > 1 {
+		middle := (good + bad) / 2
+		if _, _, err := decodeYAML(bytes.Join(lines[:middle], nil)); problem(err) == message {
+			bad = middle
+		} else {
+			good = middle
 		}
 	}
 	text := strings.TrimRight(string(lines[bad-1]), "\r\n")
@@ -157,14 +151,10 @@ var unclosed = map[string]bool{
 	"did not find expected node content": true,
 }
 
-func splitSyntax(err error) (message string, line int) {
+// problem is what the library says is wrong, without its line.
+func problem(err error) string {
 	if err == nil {
-		return "", 0
+		return ""
 	}
-	message = err.Error()
-	if m := lineInError.FindStringSubmatch(message); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		message = message[len(m[0]):]
-	}
-	return message, line
+	return lineInError.ReplaceAllString(err.Error(), "")
 }

@@ -36,8 +36,12 @@ func (s *Source) Own(ctx context.Context, after stream.ID, max int) (stream.Page
 // Claim takes over entries that have been pending under any name for minIdle,
 // in order from cursor on. It does not count as a delivery.
 func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Duration, max int) (stream.Page, error) {
+	server, err := s.group.client.Server(ctx)
+	if err != nil {
+		return stream.Page{}, err
+	}
 	v, err := s.group.client.run(ctx, s.op("claim"), claimScript, []string{s.group.cfg.Stream},
-		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes)
+		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes, flag(server.Simulated))
 	if err != nil {
 		return stream.Page{}, err
 	}

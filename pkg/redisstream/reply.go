@@ -51,10 +51,13 @@ func decodeRead(raw []byte) ([]stream.Entry, error) {
 		return nil, err
 	}
 	entries, err := d.entries()
+	if err == nil {
+		err = d.end()
+	}
 	if err != nil {
 		return nil, err
 	}
-	return entries, d.end()
+	return entries, nil
 }
 
 // decoder walks over the bytes of one reply. Nothing is allocated for more than
@@ -237,10 +240,10 @@ func (d *decoder) skip(depth int) error {
 	return err
 }
 
-// The shortest an entry and a field can be: "*2\r\n$3\r\n0-0\r\n*0\r\n" and
+// The shortest an entry and a field can be: "*2\r\n$3\r\n0-0\r\n_\r\n" and
 // "$0\r\n\r\n$0\r\n\r\n".
 const (
-	minEntryBytes = 17
+	minEntryBytes = 16
 	minFieldBytes = 12
 )
 

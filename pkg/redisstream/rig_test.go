@@ -2,6 +2,7 @@ package redisstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -182,3 +183,5 @@ func TestSourceOnRealRedis(t *testing.T) {
 		return newRig(t, open(t, s), s.Client())
 	})
 }
+
+func isNoGroup(err error) bool { return errors.Is(err, stream.ErrNoGroup) }

@@ -1,7 +1,8 @@
 -- Takes over what has been pending for long, with its data. XAUTOCLAIM looks at
 -- ten times as many entries as it may return; with a small count, doubled from
 -- call to call, entries of many bytes do not add up.
--- KEYS: stream   ARGV: 1 group, 2 consumer, 3 cursor, 4 min idle ms, 5 count, 6 bytes
+-- KEYS: stream   ARGV: 1 group, 2 consumer, 3 cursor, 4 min idle ms, 5 count,
+-- 6 bytes, 7 "1" where a claim raises the delivery count all the same (miniredis)
 -- Returns {cursor, {IDs without data}, {{ID, count, fields}, …}}
 local key, group, cursor = KEYS[1], ARGV[1], ARGV[3]
 local left, room = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -22,6 +23,10 @@ repeat
     local e = redis.call('XRANGE', key, id, id)[1]
     if e then
       local p = redis.call('XPENDING', key, group, id, id, 1)[1]
+      if ARGV[7] == '1' then
+        p[4] = p[4] - 1
+        redis.call('XCLAIM', key, group, ARGV[2], 0, id, 'RETRYCOUNT', p[4], 'JUSTID')
+      end
       for _, text in ipairs(e[2]) do bytes = bytes + #text end
       entries[#entries + 1] = {id, p[4], e[2]}
     else -- miniredis does not tell these

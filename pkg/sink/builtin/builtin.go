@@ -4,7 +4,9 @@ package builtin
 import (
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/sink/logsink"
+	"example.com/fanout/pkg/sink/sqldb"
 	"example.com/fanout/pkg/sink/webhook"
+	"example.com/fanout/pkg/sink/window"
 )
 
 // Registry returns a new registry with all built-in handlers, to which a
@@ -12,6 +14,8 @@ import (
 func Registry() *handler.Registry {
 	r := new(handler.Registry)
 	r.Register("log", logsink.Factory())
+	r.Register("sql", sqldb.Factory())
+	r.Register("window", window.Factory())
 	r.Register("webhook", webhook.Factory())
 	return r
 }

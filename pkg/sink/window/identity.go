@@ -35,6 +35,17 @@ CREATE TABLE IF NOT EXISTS fanout_seen (
 	PRIMARY KEY (source, ms, seq)
 ) WITHOUT ROWID`
 
+const (
+	insertSeen = "INSERT INTO fanout_seen (source, ms, seq) VALUES "
+	selectSeen = "SELECT ms, seq FROM fanout_seen WHERE source = ? AND (ms, seq) IN (VALUES "
+
+	upToInSeen = "FROM fanout_seen WHERE source = ? AND ms >= 0 AND seq >= 0 AND (ms, seq) <= (?, ?)"
+	oldestSeen = "SELECT ms, seq " + upToInSeen + " ORDER BY ms, seq LIMIT ?"
+	deleteSeen = "DELETE " + upToInSeen
+
+	selectSource = "SELECT id, pruned_ms, pruned_seq FROM fanout_sources WHERE tbl = ? AND grp = ? AND epoch = ?"
+)
+
 // ledger knows which entries a group has counted in a table. An identity is
 // (table, group, epoch, ID). It is safe for concurrent use; whatever it says
 // holds for the transaction that it was asked in.
@@ -45,10 +56,10 @@ type ledger struct {
 
 func openLedger(store *sqlstore.Store, table, group string) (_ *ledger, err error) {
 	l := &ledger{table: strings.ToLower(table), group: group}
-	if l.insert, err = store.Prepare("INSERT INTO fanout_seen (source, ms, seq) VALUES ", 0, 3, ""); err != nil {
+	if l.insert, err = store.Prepare(insertSeen, 0, 3, ""); err != nil {
 		return nil, fmt.Errorf("prepare identities: %w", err)
 	}
-	if l.known, err = store.Prepare("SELECT ms, seq FROM fanout_seen WHERE source = ? AND (ms, seq) IN (VALUES ", 1, 2, ")"); err != nil {
+	if l.known, err = store.Prepare(selectSeen, 1, 2, ")"); err != nil {
 		l.insert.Close()
 		return nil, fmt.Errorf("prepare identities: %w", err)
 	}
@@ -70,9 +81,7 @@ type source struct {
 func (l *ledger) sourceOf(ctx context.Context, tx *sql.Tx, epoch string) (source, error) {
 	var s source
 	var ms, seq int64
-	err := tx.QueryRowContext(ctx,
-		"SELECT id, pruned_ms, pruned_seq FROM fanout_sources WHERE tbl = ? AND grp = ? AND epoch = ?",
-		l.table, l.group, epoch).Scan(&s.id, &ms, &seq)
+	err := tx.QueryRowContext(ctx, selectSource, l.table, l.group, epoch).Scan(&s.id, &ms, &seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = tx.QueryRowContext(ctx,
 			"INSERT INTO fanout_sources (tbl, grp, epoch) VALUES (?, ?, ?) RETURNING id",
@@ -221,11 +230,7 @@ func (l *ledger) forget(ctx context.Context, tx *sql.Tx, epoch string, upTo stre
 	}
 	var ms, seq int64 // the last one that goes
 	err = tx.QueryRowContext(ctx,
-		`SELECT ms, seq FROM (
-			SELECT ms, seq FROM fanout_seen
-			WHERE source = ? AND ms >= 0 AND seq >= 0 AND (ms, seq) <= (?, ?)
-			ORDER BY ms, seq LIMIT ?)
-		ORDER BY ms DESC, seq DESC LIMIT 1`,
+		"SELECT ms, seq FROM ("+oldestSeen+") ORDER BY ms DESC, seq DESC LIMIT 1",
 		s.id, clamp(upTo.Ms), clamp(upTo.Seq), limit).Scan(&ms, &seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
@@ -233,9 +238,7 @@ func (l *ledger) forget(ctx context.Context, tx *sql.Tx, epoch string, upTo stre
 	if err != nil {
 		return fmt.Errorf("find old identities: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx,
-		"DELETE FROM fanout_seen WHERE source = ? AND ms >= 0 AND seq >= 0 AND (ms, seq) <= (?, ?)",
-		s.id, ms, seq); err != nil {
+	if _, err := tx.ExecContext(ctx, deleteSeen, s.id, ms, seq); err != nil {
 		return fmt.Errorf("forget identities: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx,

@@ -78,12 +78,7 @@ func newTable(c *Config, group string, measures []measure) *table {
 }
 
 func (t *table) prepare(store *sqlstore.Store) (err error) {
-	var loaded, updates string
-	for _, m := range t.measures {
-		for _, name := range m.stateColumns() {
-			loaded += ", " + sqlstore.Quote(name)
-		}
-	}
+	var updates string
 	saved := []string{"fanout_group", "window_start", "key"}
 	for i, col := range t.Data {
 		if i > 0 {
@@ -94,9 +89,7 @@ func (t *table) prepare(store *sqlstore.Store) (err error) {
 	}
 	t.width = len(saved)
 	name := sqlstore.Quote(t.Name)
-	t.load, err = store.Prepare(
-		"SELECT window_start, key"+loaded+" FROM "+name+" WHERE fanout_group = ? AND (window_start, key) IN (VALUES ", 1, 2, ")")
-	if err != nil {
+	if t.load, err = store.Prepare(t.selectWindows(), 1, 2, ")"); err != nil {
 		return fmt.Errorf("prepare reading table %s: %w", t.Name, err)
 	}
 	key := sqlstore.QuoteAll(primaryKey)
@@ -108,6 +101,16 @@ func (t *table) prepare(store *sqlstore.Store) (err error) {
 		return fmt.Errorf("prepare writing table %s, which must be a table with a primary key or unique constraint on (%s): %w", t.Name, key, err)
 	}
 	return nil
+}
+
+// selectWindows is the statement that reads windows, up to their list.
+func (t *table) selectWindows() string {
+	columns := []string{"window_start", "key"}
+	for _, m := range t.measures {
+		columns = append(columns, m.stateColumns()...)
+	}
+	return "SELECT " + sqlstore.QuoteAll(columns) + " FROM " + sqlstore.Quote(t.Name) +
+		" WHERE fanout_group = ? AND (window_start, key) IN (VALUES "
 }
 
 func (t *table) close() {
