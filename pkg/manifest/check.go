@@ -107,7 +107,7 @@ func checkRedisURL(text string) (scheme, fault string) {
 	switch u.Scheme {
 	case "unix":
 		if u.Path == "" {
-			return "", "unix:// needs the path of a socket"
+			return "", "the path of the socket is missing"
 		}
 		return u.Scheme, ""
 	case "redis", "rediss":

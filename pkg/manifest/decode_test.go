@@ -141,6 +141,7 @@ func TestPlaces(t *testing.T) {
 		{"syntax in a long file", long, "g:2004:3: a { is not closed"},
 		{"binary", "\x89PNG\r\n", "g:1:1: the file is not UTF-8"},
 		{"lone carriage return", "version: 1\r", "g:1:11: the file holds the control character U+000D"},
+		{"line separator", "version: 1 # \u2028\n", "g:1:14: the file holds the control character U+2028"},
 		{"anchor", "version: 1\ngroups:\n  ä: {a: *nope}\n", "g:3:10: no anchor &nope stands above"},
 	} {
 		_, faults := manifest.Parse("g", []byte(test.text), options(nil, nil))

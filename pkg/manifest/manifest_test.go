@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -288,5 +289,57 @@ func TestNoHandlers(t *testing.T) {
 	_, faults := manifest.Parse("g", []byte("version: 1\ngroups: {a: {handler: log}, b: {}}"), manifest.Options{})
 	if got := faults.Error(); !strings.Contains(got, `groups.a.handler: unknown handler "log"`) || !strings.Contains(got, "groups.b.handler: is missing") {
 		t.Errorf("faults = %s", got)
+	}
+}
+
+func TestRedisURL(t *testing.T) {
+	t.Parallel()
+	for url, fault := range map[string]string{
+		"redis://127.0.0.1":                "",
+		"redis://[::1]:6379/0":             "",
+		"rediss://user:p%40ss@h:1/15":      "",
+		"redis://:p@h:6379":                "",
+		"unix:///run/redis.sock?db=1":      "",
+		"unix://user:pass@/run/redis.sock": "",
+		"":                                 "must not be empty",
+		"127.0.0.1:6379":                   "is no URL",
+		"localhost:6379":                   "must begin with",
+		"redis:6379":                       "must begin with",
+		"http://h":                         "must begin with",
+		"redis://h:0":                      "the port must be",
+		"redis://h:65536":                  "the port must be",
+		"redis://h:x":                      "is no URL",
+		"redis://user:p#s3cret@h:1":        "is no URL",
+		"redis://user:s3cret%zz@h":         "is no URL",
+		"redis://h/zero":                   "the database after the host",
+		"redis://h/-1":                     "the database after the host",
+		"unix://":                          "the path of the socket",
+	} {
+		text := fmt.Sprintf("version: 1\nredis: {url: %q}\ngroups: {a: {handler: log}}", url)
+		_, faults := manifest.Parse("g", []byte(text), options(nil, nil))
+		got := faults.Error()
+		switch {
+		case fault == "" && got != "":
+			t.Errorf("%s: %s", url, got)
+		case fault != "" && !strings.HasPrefix(got, "g:2:14: redis.url: "+fault):
+			t.Errorf("%s: %q, want %q", url, got, fault)
+		case strings.Contains(got, "s3cret"):
+			t.Errorf("%s: the fault shows the password: %s", url, got)
+		}
+	}
+}
+
+func TestAdminListen(t *testing.T) {
+	t.Parallel()
+	for listen, good := range map[string]bool{
+		"off": true, "127.0.0.1:7600": true, "127.8.0.1:0": true, "[::1]:80": true, "localhost:65535": true,
+		"": false, ":7600": false, "0.0.0.0:1": false, "10.0.0.1:1": false, "[::]:1": false, "example.com:1": false,
+		"127.0.0.1": false, "127.0.0.1:http": false, "127.0.0.1:65536": false, "127.0.0.1:-1": false, "::1:80": false,
+	} {
+		text := fmt.Sprintf("version: 1\nadmin: {listen: %q}\ngroups: {a: {handler: log}}", listen)
+		_, faults := manifest.Parse("g", []byte(text), options(nil, nil))
+		if (faults.Err() == nil) != good {
+			t.Errorf("%q: %v", listen, faults)
+		}
 	}
 }

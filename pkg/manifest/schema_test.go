@@ -76,6 +76,7 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		{`handler: {}`, false},
 		{`handler: [log]`, false},
 		{`handler: lgo`, false},
+		{`handler: {lgo: {}}`, false},
 		{`handler: {log: {}, sql: {}}`, false},
 		{`handler: {log: {lvl: info}}`, false},
 		{`handler: {log: {level: loud}}`, false},

@@ -185,3 +185,13 @@ func TestSourceOnRealRedis(t *testing.T) {
 }
 
 func isNoGroup(err error) bool { return errors.Is(err, stream.ErrNoGroup) }
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited too long")
+		}
+	}
+}

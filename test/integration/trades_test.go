@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/fanout/pkg/exchange"
 	"example.com/fanout/pkg/stream"
@@ -113,7 +114,8 @@ func (w *window) row(group string) row {
 	}
 	return row{
 		"fanout_group": group, "key": w.market, "window_start": w.start,
-		"trades": int64(len(w.trades)), "volume": volume,
+		"window_start_utc": time.UnixMilli(w.start).UTC().Format("2006-01-02T15:04:05.000Z"),
+		"trades":           int64(len(w.trades)), "volume": volume,
 		"open": first.OddsTicks, "open_at": first.Timestamp * 1e6, "open_id": first.id.String(),
 		"high": high, "low": low,
 		"close": last.OddsTicks, "close_at": last.Timestamp * 1e6, "close_id": last.id.String(),
@@ -136,7 +138,8 @@ func TestWindowByHand(t *testing.T) {
 	}
 	want := row{
 		"fanout_group": "g", "key": "m", "window_start": int64(120_000),
-		"trades": int64(3), "volume": int64(100),
+		"window_start_utc": "1970-01-01T00:02:00.000Z",
+		"trades":           int64(3), "volume": int64(100),
 		"open": int64(200), "open_at": int64(120_000_000_000), "open_id": "5-1",
 		"high": int64(300), "low": int64(200),
 		"close": int64(250), "close_at": int64(120_500_000_000), "close_id": "5-2",

@@ -15,7 +15,7 @@ func Registry() *handler.Registry {
 	r := new(handler.Registry)
 	r.Register("log", logsink.Factory())
 	r.Register("sql", sqldb.Factory())
-	r.Register("window", window.Factory())
 	r.Register("webhook", webhook.Factory())
+	r.Register("window", window.Factory())
 	return r
 }

@@ -21,7 +21,7 @@ import (
 // Config is the part of the manifest below "log".
 type Config struct {
 	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error,none" doc:"level of the lines; with none, or below --log-level, entries are only counted"`
-	Fields Fields `yaml:"fields" doc:"attribute name to path in the event; a path that an event lacks is left out"`
+	Fields Fields `yaml:"fields" doc:"attribute name to path in the event, a path that an event lacks is left out; default: trade_id, market_id, odds, stake and traded_at of a trade"`
 }
 
 // Fields are what a line tells of an event, in order.
@@ -98,13 +98,28 @@ func (c *Config) Check() []handler.Finding {
 // Local implements [handler.Local].
 func (c *Config) Local() {}
 
+// Preview implements [handler.Previewer]: it gives the attributes of the line.
+func (c *Config) Preview(d *handler.Delivery) (any, error) {
+	w, err := c.writer(nil)
+	if err != nil {
+		return nil, err
+	}
+	line := map[string]any{}
+	for _, a := range w.describe(nil, d) {
+		line[a.Key] = a.Value.Any()
+	}
+	return line, nil
+}
+
 // New implements [handler.Config].
-func (c *Config) New(env handler.Env) (handler.Handler, error) {
+func (c *Config) New(env handler.Env) (handler.Handler, error) { return c.writer(env.Logger) }
+
+func (c *Config) writer(logger *slog.Logger) (*writer, error) {
 	level, ok := levels[c.Level]
 	if !ok {
 		return nil, fmt.Errorf("prepare log: no level %q", c.Level)
 	}
-	w := &writer{logger: env.Logger, level: level}
+	w := &writer{logger: logger, level: level}
 	for _, f := range c.Fields {
 		path, err := event.ParsePath(f.Path)
 		if err != nil {

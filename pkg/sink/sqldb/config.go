@@ -98,6 +98,10 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 	return h, nil
 }
 
+// Prefers implements [handler.Preferrer]: a commit waits for the disk, whatever
+// the size of the batch.
+func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 1000} }
+
 // Redirect implements [handler.Redirecter].
 func (c *Config) Redirect(dir, _, _ string) {
 	c.DSN = telemetry.Secret(sqlstore.Redirect(c.DSN.Reveal(), c.Table, dir))

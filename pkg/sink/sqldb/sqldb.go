@@ -33,7 +33,7 @@ type sink struct {
 	table   sqlstore.Table
 	fields  fields
 	insert  *sqlstore.Rows
-	group   string
+	group   any       // a string; boxed once for all rows
 	width   int       // variables of a row
 	scratch sync.Pool // of *rows
 }
@@ -92,10 +92,14 @@ func (s *sink) Handle(ctx context.Context, batch *handler.Batch) error {
 	defer s.put(r)
 
 	var failed handler.BatchError
+	var epoch any = "" // boxed once for the rows that share it
 	for i := range batch.Deliveries {
 		d := &batch.Deliveries[i]
+		if epoch != d.Epoch {
+			epoch = d.Epoch
+		}
 		begin := len(r.args)
-		args, err := s.fields.appendTo(append(r.args, s.group, d.Epoch, d.ID.String()), d)
+		args, err := s.fields.appendTo(append(r.args, s.group, epoch, d.ID.String()), d)
 		if err != nil {
 			failed.Fail(i, err)
 			clear(args[begin:])

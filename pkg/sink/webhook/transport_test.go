@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"bytes"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"testing"
 
 	"example.com/fanout/pkg/handler"
-	"example.com/fanout/pkg/handler/handlertest"
 	"example.com/fanout/pkg/sink/webhook"
 )
 
@@ -244,31 +242,5 @@ func TestMaxResponse(t *testing.T) {
 		if n := connections.Load(); n != tt.connections {
 			t.Errorf("max_response %d: 5 calls took %d connections, want %d", tt.max, n, tt.connections)
 		}
-	}
-}
-
-// An answer may come before the body is sent; what is sent after Handle has
-// returned is not the engine's memory any more.
-func TestEarlyAnswer(t *testing.T) {
-	t.Parallel()
-	overwritten, sent := make(chan struct{}), make(chan []byte, 1)
-	addr := listen(t, func(c net.Conn) {
-		buf := make([]byte, 64<<10)
-		_, _ = c.Read(buf[:1024])
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		<-overwritten
-		rest, _ := io.ReadAll(c) // ends when the sender gives the connection up
-		sent <- rest
-	})
-	d := handlertest.Delivery(t, handlertest.Stream, "", handlertest.ID(0), `{"text":"`+strings.Repeat("x", 16<<20)+`"}`)
-	h, other := open(t, config("http://"+addr)), bytes.Repeat([]byte("#"), len(d.Event.Raw()))
-	err := h.Handle(t.Context(), handlertest.Batch("g", d))
-	copy(d.Event.Raw(), other) // at once: the sender gives up soon after the answer
-	close(overwritten)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := bytes.IndexByte(<-sent, '#'); n >= 0 {
-		t.Errorf("the batch's memory was sent after the call, %d bytes on", n)
 	}
 }

@@ -108,8 +108,9 @@ func (l *ledger) enter(ctx context.Context, tx *sql.Tx, s source, list []*observ
 		}
 	}
 	args := make([]any, 0, 3*len(list))
+	var id any = s.id // boxed once
 	for _, o := range list {
-		args = append(args, s.id, int64(o.id.Ms), int64(o.id.Seq))
+		args = append(args, id, int64(o.id.Ms), int64(o.id.Seq))
 	}
 	for at := 0; at < len(list); {
 		n, err := l.insert.Exec(ctx, tx, args[3*at:], len(list)-at)

@@ -60,7 +60,7 @@ func (t *totals) find(k key, start int64) *total {
 // table reads and writes windows.
 type table struct {
 	sqlstore.Table
-	group    string
+	group    any // a string; boxed once for all rows
 	measures []measure
 	load     *sqlstore.Rows
 	save     *sqlstore.Rows

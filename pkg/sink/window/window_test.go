@@ -232,7 +232,7 @@ func TestTimes(t *testing.T) {
 		return delivery(t, ms, fmt.Sprintf(`{"market_id": 1, "timestamp": %s, "v": %d}`, at, ms))
 	}
 	mustHandle(t, h,
-		event(1, `-1`), event(2, `-1000000000000`), event(3, `"2025-11-23T00:00:00.000000002Z"`), event(4, `"2025-11-23T01:00:00.000000001+01:00"`),
+		event(1, `-0.001`), event(2, `-1000000000000`), event(3, `"2025-11-23T00:00:00.000000002Z"`), event(4, `"2025-11-23T01:00:00.000000001+01:00"`),
 		event(5, `1763856000123456`), event(6, `"1700-01-01T00:00:00Z"`))
 	wantRows(t, c.DSN, "SELECT window_start, window_start_utc, n, l FROM market_minutes ORDER BY 1",
 		"-8520336000000|1700-01-01T00:00:00.000Z|1|6",
@@ -336,6 +336,29 @@ func TestOverflowLeavesNoEmptyWindow(t *testing.T) {
 	wantRows(t, c.DSN, "SELECT * FROM market_minutes")
 }
 
+func TestWeightsThatSumUpToNothing(t *testing.T) {
+	t.Parallel()
+	c := minutesConfig(t.TempDir())
+	c.Key, c.Time = "", ""
+	c.Measures = window.Measures{{Name: "avg", Expr: "wavg(v, w)"}}
+	mustHandle(t, mustNew(t, c, "g"), delivery(t, 1, `{"v": 3, "w": 1}`), delivery(t, 2, `{"v": 5, "w": -1}`))
+	wantRows(t, c.DSN, "SELECT avg, avg_num, avg_den FROM market_minutes", "<nil>|-2|0")
+}
+
+// Two epochs can bring the same time and ID with different values.
+func TestFirstAndLastOfEqualEntries(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]int64{{1, 2}, {2, 1}} {
+		c := minutesConfig(t.TempDir())
+		c.Key, c.Time = "", ""
+		h := mustNew(t, c, "g")
+		for _, v := range order {
+			mustHandle(t, h, handlertest.Delivery(t, "s", fmt.Sprint("epoch", v), stream.ID{Ms: 9}, fmt.Sprintf(`{"odds": {"ticks": %d}}`, v)))
+		}
+		wantRows(t, c.DSN, "SELECT trades, open, close FROM market_minutes", "2|1|2")
+	}
+}
+
 func TestGroupsShareATable(t *testing.T) {
 	t.Parallel()
 	c := minutesConfig(t.TempDir())
@@ -411,6 +434,19 @@ func TestDefinitionOfATableStays(t *testing.T) {
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("error %v, want %q in it", err, tt.want)
 		}
+	}
+}
+
+func TestMeasureRemovedAndBackAsAnother(t *testing.T) {
+	t.Parallel()
+	c := minutesConfig(t.TempDir())
+	mustNew(t, c, "g")
+	all := c.Measures
+	c.Measures = all[:1]
+	mustNew(t, c, "g")
+	c.Measures = append(all[:1:1], window.Measure{Name: "Volume", Expr: "sum(odds.ticks)"})
+	if _, err := c.New(handlertest.Env(t, "g")); err == nil || !strings.Contains(err.Error(), "measure volume was made with sum(stake.value)") {
+		t.Errorf("error %v, want the other measure of that name", err)
 	}
 }
 
