@@ -130,6 +130,26 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// Each line is about its own entry.
+func TestLines(t *testing.T) {
+	t.Parallel()
+	var w buffer
+	h := open(t, config(fields("a", "a", "b", "b")), &w, slog.LevelInfo)
+	var batch []handler.Delivery
+	want := ""
+	for i, payload := range []string{`{"a":1,"b":2}`, `{"b":3}`, `{}`} {
+		batch = append(batch, handlertest.Delivery(t, "bets", "", handlertest.ID(i), payload))
+		want += fmt.Sprintf(`{"level":"INFO","msg":"entry","stream":"bets","id":"%s"%s}`+"\n", handlertest.ID(i),
+			[]string{`,"a":1,"b":2`, `,"b":3`, ``}[i])
+	}
+	if err := h.Handle(t.Context(), handlertest.Batch("g", batch...)); err != nil {
+		t.Fatal(err)
+	}
+	if w.String() != want {
+		t.Errorf("got\n%swant\n%s", w.String(), want)
+	}
+}
+
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	d := handlertest.Delivery(t, "bets", "", handlertest.ID(0), `{"a": 9007199254740993, "b": 0.10}`)
@@ -213,7 +233,12 @@ func TestContext(t *testing.T) {
 		err = h.Handle(ctx, handlertest.Trades(t, 0, 4))
 		var named *handler.BatchError
 		if !errors.As(err, &named) || !slices.Equal(slices.Sorted(maps.Keys(named.Failed)), []int{2, 3}) || !errors.Is(err, cause) {
-			t.Errorf("got %v, want the last two named with %v", err, cause)
+			t.Fatalf("got %v, want the last two named with %v", err, cause)
+		}
+		for i, e := range named.Failed {
+			if handler.MarkOf(e) != handler.MarkUnavailable {
+				t.Errorf("delivery %d had no attempt, and %v counts one", i, e)
+			}
 		}
 		if err := h.Handle(ctx, handlertest.Trades(t, 0, 4)); !errors.Is(err, cause) || handler.MarkOf(err) != handler.Unmarked {
 			t.Errorf("ended before: %v, want %v", err, cause)

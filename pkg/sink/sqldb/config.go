@@ -35,7 +35,7 @@ const maxColumns = 1000
 // Factory makes the handler type.
 func Factory() handler.Factory {
 	return handler.Factory{
-		Doc:    "Writes each entry as a row of an SQL table; a repeated entry changes nothing",
+		Doc:    "writes each entry as a row of an SQL table; a repeated entry changes nothing",
 		Config: func() handler.Config { return &Config{Create: true} },
 	}
 }

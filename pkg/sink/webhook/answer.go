@@ -68,7 +68,7 @@ func (s *sender) judge(m message, resp *http.Response, abort func()) result {
 		s.doubts.settled(m.ids, true)
 		return result{}
 	}
-	text := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	text := strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 	if isRedirect(resp.StatusCode) {
 		text += moved(resp)
 	}

@@ -37,7 +37,7 @@ const maxMeasures = 200
 // Factory makes the handler type.
 func Factory() handler.Factory {
 	return handler.Factory{
-		Doc:    "Sums up entries by key and time window in an SQL table; a repeated entry changes nothing",
+		Doc:    "sums up entries by key and time window in an SQL table; a repeated entry changes nothing",
 		Config: func() handler.Config { return &Config{TimeUnit: event.Auto, Create: true} },
 	}
 }

@@ -21,7 +21,8 @@
 // the greatest forgotten one that is not known is a permanent error: it cannot
 // be told whether it was counted. That holds for a replayed dead letter too. A
 // first run over old history is not affected, since nothing of it has been
-// forgotten when it comes.
+// forgotten when it comes. Identities of an epoch that has ended are kept, for
+// it has no low-water mark any more.
 package window
 
 import (
@@ -34,6 +35,7 @@ import (
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/sink/internal/sqlstore"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // sink is safe for concurrent use.
@@ -211,7 +213,7 @@ func (s *sink) prune(ctx context.Context, batch *handler.Batch) {
 	}
 	err := s.store.Update(ctx, func(tx *sql.Tx) error { return s.ledger.forget(ctx, tx, epoch, upTo, limit) })
 	if err != nil && ctx.Err() == nil {
-		s.log.Warn("old identities not forgotten", slog.Any("error", err))
+		s.log.Warn("old identities not forgotten", slog.Any(telemetry.KeyError, err))
 	}
 }
 

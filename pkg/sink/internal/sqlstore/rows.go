@@ -58,9 +58,6 @@ func (r *Rows) Close() {
 	}
 }
 
-// Max is the greatest number of rows that one statement takes.
-func (r *Rows) Max() int { return r.stmts[0].rows }
-
 // fit returns the statement for as many of n rows as one statement can take.
 func (r *Rows) fit(n int) prepared {
 	for _, p := range r.stmts {

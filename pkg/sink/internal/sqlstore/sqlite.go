@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func openFile(path string) (_ *file, err error) {
 		}
 	}()
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("SELECT count(*) FROM sqlite_schema"); err != nil {
+	if _, err := db.ExecContext(context.Background(), "SELECT count(*) FROM sqlite_schema"); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(path)

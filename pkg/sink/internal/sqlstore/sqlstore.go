@@ -63,7 +63,7 @@ func (s *Store) Update(ctx context.Context, fn func(*sql.Tx) error) error {
 		}
 		return Mark(ctx, err)
 	}
-	defer tx.Rollback() // does nothing after the commit
+	defer func() { _ = tx.Rollback() }() // does nothing after the commit
 	if err := fn(tx); err != nil {
 		return Mark(ctx, err)
 	}
@@ -74,7 +74,9 @@ func (s *Store) Update(ctx context.Context, fn func(*sql.Tx) error) error {
 }
 
 // prepare prepares a statement for the life of the store.
-func (s *Store) prepare(query string) (*sql.Stmt, error) { return s.file.db.Prepare(query) }
+func (s *Store) prepare(query string) (*sql.Stmt, error) {
+	return s.file.db.PrepareContext(context.Background(), query)
+}
 
 // file is one SQLite file that this process has open.
 type file struct {
