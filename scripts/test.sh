@@ -1,12 +1,14 @@
 #!/bin/sh
 # Runs everything that must be green before a change lands: formatting, vet,
-# unit and architecture tests, then the integration tests against real servers.
-# Installs what it needs and this machine lacks.
-#   scripts/test.sh [unit|integration]   one half alone
+# unit and architecture tests, the integration tests against real servers, and a
+# minute of chaos. Installs what it needs and this machine lacks.
+#   scripts/test.sh [unit|integration|chaos]   one part alone
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
 go=${GO:-go}
+
+wants() { [ "$what" = all ] || [ "$what" = "$1" ]; }
 
 scripts/install-redis.sh
 race=-race
@@ -21,15 +23,21 @@ if [ -n "$race" ]; then
 	export CGO_ENABLED
 fi
 
-if [ "$what" != integration ]; then
+if wants unit; then
 	scripts/format.sh check
 	$go vet ./...
 	# shellcheck disable=SC2046,SC2086 # lists of words
-	$go test $race -shuffle=on $($go list ./... | grep -v '/test/integration$')
+	$go test $race -shuffle=on $($go list ./... | grep -vE '/test/(integration|chaos)$')
 fi
-if [ "$what" != unit ]; then
+if wants integration; then
 	# The tests mostly wait for processes of their own, so more of them run at
 	# once than there are cores. They never come from the cache.
 	# shellcheck disable=SC2086
 	$go test $race -shuffle=on -count=1 -parallel=6 -timeout=10m ./test/integration
+fi
+if wants chaos; then
+	# CHAOS_SEED and CHAOS_ROUNDS choose another run. -v shows the schedule and
+	# what became of every entry.
+	# shellcheck disable=SC2086
+	$go test $race -count=1 -v -timeout="$(((${CHAOS_ROUNDS:-3} + 2) * 2))m" ./test/chaos
 fi

@@ -21,8 +21,9 @@ const (
 // ErrNotLetter is wrapped by every error of [Parse].
 var ErrNotLetter = errors.New("not a dead letter")
 
-// wire is the JSON object of the first field.
-type wire struct {
+// Head is the JSON object of a letter's first field: all but the original
+// fields.
+type Head struct {
 	*Letter
 	Packed bool `json:"packed,omitempty"`
 }
@@ -31,7 +32,7 @@ type wire struct {
 // l.Entry.
 func (l *Letter) Fields() ([]stream.Field, error) {
 	packed := len(l.Entry.Fields) > MaxFields
-	object, err := json.Marshal(wire{Letter: l, Packed: packed})
+	object, err := json.Marshal(Head{Letter: l, Packed: packed})
 	if err != nil {
 		return nil, fmt.Errorf("encode letter: %w", err)
 	}
@@ -46,19 +47,13 @@ func (l *Letter) Fields() ([]stream.Field, error) {
 // Entry has the original ID and refers to e's bytes. Entries that something
 // else has written are errors that wrap [ErrNotLetter].
 func Parse(e stream.Entry) (*Letter, error) {
-	if len(e.Fields) == 0 || string(e.Fields[0].Name) != letterField {
-		return nil, fmt.Errorf("%w: entry %s does not begin with a field %q", ErrNotLetter, e.ID, letterField)
+	h, err := ParseHead(e)
+	if err != nil {
+		return nil, err
 	}
-	w := wire{Letter: &Letter{}}
-	if err := json.Unmarshal(e.Fields[0].Value, &w); err != nil {
-		return nil, fmt.Errorf("%w: entry %s: %w", ErrNotLetter, e.ID, err)
-	}
-	l := w.Letter
-	if l == nil || l.Stream == "" || l.Group == "" || l.ID.IsZero() {
-		return nil, fmt.Errorf("%w: entry %s does not name its stream, group and ID", ErrNotLetter, e.ID)
-	}
-	l.Entry = stream.Entry{ID: l.ID, Fields: e.Fields[1:]}
-	if w.Packed {
+	l := h.Letter
+	l.Entry.Fields = e.Fields[1:]
+	if h.Packed {
 		if len(e.Fields) != 2 || string(e.Fields[1].Name) != packedField {
 			return nil, fmt.Errorf("%w: entry %s does not have its packed fields", ErrNotLetter, e.ID)
 		}
@@ -69,6 +64,23 @@ func Parse(e stream.Entry) (*Letter, error) {
 		l.Entry.Fields = fields
 	}
 	return l, nil
+}
+
+// ParseHead is Parse for an entry of which the first field is enough: the
+// letter's Entry has no fields.
+func ParseHead(e stream.Entry) (Head, error) {
+	if len(e.Fields) == 0 || string(e.Fields[0].Name) != letterField {
+		return Head{}, fmt.Errorf("%w: entry %s does not begin with a field %q", ErrNotLetter, e.ID, letterField)
+	}
+	h := Head{Letter: &Letter{}}
+	if err := json.Unmarshal(e.Fields[0].Value, &h); err != nil {
+		return Head{}, fmt.Errorf("%w: entry %s: %w", ErrNotLetter, e.ID, err)
+	}
+	if h.Letter == nil || h.Stream == "" || h.Group == "" || h.ID.IsZero() {
+		return Head{}, fmt.Errorf("%w: entry %s does not name its stream, group and ID", ErrNotLetter, e.ID)
+	}
+	h.Entry.ID = h.ID
+	return h, nil
 }
 
 func pack(e stream.Entry) []byte {

@@ -29,6 +29,13 @@ const (
 	Crash   Stage = "crash" // its deliveries ended with the process, max_deliveries times
 )
 
+// The error classes that are not the name of a stage: [Timeout], [Panic] and
+// [Crash] are classes too.
+const (
+	ClassPermanent = "permanent" // no retry can mend it
+	ClassError     = "error"     // tried again until the attempts were spent
+)
+
 // Letter is what is known of a buried entry.
 type Letter struct {
 	Entry stream.Entry `json:"-"` // as it was published
@@ -41,9 +48,10 @@ type Letter struct {
 	Handler      string    `json:"handler"`
 	Stage        Stage     `json:"stage"`
 	Error        string    `json:"error"`
+	Class        string    `json:"class"` // of the error; empty in letters of old
 	Attempts     int       `json:"attempts"`
 	Deliveries   int64     `json:"deliveries"`
 	FirstFailure time.Time `json:"first_failure"`
 	LastFailure  time.Time `json:"last_failure"`
-	Replays      int       `json:"replays"`
+	Replays      int       `json:"replays"` // how often it was sent back to the group before
 }

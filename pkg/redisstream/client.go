@@ -62,8 +62,10 @@ const (
 	// controlConns is the size of the pool that all but readers share.
 	controlConns = 4
 
-	// dialTimeout bounds the connect and the TLS handshake.
-	dialTimeout = 5 * time.Second
+	// dialTimeout bounds the connect with all that belongs to it, and
+	// handshakeTimeout the TLS handshake within it.
+	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 3 * time.Second
 
 	// replyTimeout bounds the wait for a reply, for the write of a command, and
 	// for a connection of the pool; a reader's block comes on top.
@@ -83,8 +85,7 @@ type Client struct {
 	rdb     *redis.Client // the control pool
 	token   string        // tells this Client's leases from all others
 
-	serverMu sync.Mutex
-	server   *ServerInfo // nil until the server has answered once
+	server atomic.Pointer[ServerInfo] // nil until the server has answered once
 }
 
 // Open makes a client. It reads the files that cfg names, and does not touch

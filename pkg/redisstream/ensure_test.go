@@ -188,6 +188,12 @@ func TestEnsureLost(t *testing.T) {
 		"DEL, then the same IDs":          {func(s *scene) { s.do("DEL", key); s.add(1, 7) }, 0, true, true, 7},
 		"DEL, then fewer with higher IDs": {func(s *scene) { s.do("DEL", key); s.add(20, 22) }, 0, true, true, 3},
 		"DEL, then more from a lower ID":  {func(s *scene) { s.do("DEL", key); s.do("XADD", key, "0-1", "a", "b"); s.add(1, 20) }, 0, true, true, 21},
+		"DEL, then more that end before": {func(s *scene) {
+			s.do("DEL", key)
+			for i := range 20 {
+				s.do("XADD", key, fmt.Sprint("5-", i), "event", "{}")
+			}
+		}, 0, true, true, 20},
 		"FLUSHALL":                        {flush, 0, true, true, 0},
 		"FLUSHALL, then the same entries": {func(s *scene) { flush(s); s.add(1, 8) }, 0, true, true, 8},
 		"FLUSHALL, then higher IDs":       {func(s *scene) { flush(s); s.add(100, 120) }, 0, true, true, 21},
@@ -246,6 +252,19 @@ func TestEnsureLost(t *testing.T) {
 				t.Errorf("after another loss: %+v, want recreated in the same epoch", again)
 			}
 		})
+	}
+}
+
+// A group that began beyond the end of its stream is not taken for one of
+// another stream.
+func TestEnsureLostBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.add(1, 3)
+	first := ensure(t, s.group(at(999)))
+	s.do("XGROUP", "DESTROY", key, group)
+	if o := ensure(t, s.group(at(999))); !o.Recreated || o.NewEpoch || o.Epoch != first.Epoch || o.At != (stream.ID{Ms: 999}) {
+		t.Fatalf("%+v, want recreated at 999-0", o)
 	}
 }
 

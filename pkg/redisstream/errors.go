@@ -85,7 +85,7 @@ func Describe(err error) string {
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
 		record   tls.RecordHeaderError
-		alert    tls.AlertError
+		op       *net.OpError
 		timeout  net.Error
 	)
 	switch {
@@ -111,8 +111,8 @@ func Describe(err error) string {
 		return "the server's certificate is not valid: " + verify.Err.Error()
 	case errors.As(err, &record):
 		return "the server does not speak TLS on this port: use redis:// or its TLS port"
-	case errors.As(err, &alert):
-		return "the server refuses the TLS handshake, perhaps for want of a client certificate: set redis.tls (" + alert.Error() + ")"
+	case errors.As(err, &op) && op.Op == "remote error": // how crypto/tls marks the other side's alert
+		return "the server refuses the TLS handshake, perhaps for want of a client certificate: set redis.tls (" + op.Err.Error() + ")"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at the address in redis.url: start Redis or correct it"
 	case errors.Is(err, os.ErrNotExist):
@@ -125,11 +125,13 @@ func Describe(err error) string {
 		return "the connection was closed by this process"
 	case errors.Is(err, context.Canceled):
 		return "stopped"
+	case errors.Is(err, errHandshake) && errors.Is(err, context.DeadlineExceeded):
+		return "the server does not answer the TLS handshake: perhaps it does not speak TLS on this port (redis://)"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "Redis does not answer in time: check that it runs and that the network lets it through"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
-		return "Redis closed the connection: it was restarted, or it speaks TLS on this port (rediss://)"
+		return "Redis closed the connection: it was restarted, has reached maxclients, wants a client certificate, or speaks TLS on this port (rediss://)"
 	}
 	return err.Error()
 }

@@ -99,7 +99,7 @@ func (s *FileStore) write(f checkpointFile) error {
 
 // lockPatience bounds the wait for another process's Save: one that is stopped
 // in the middle must not stop us.
-const lockPatience = 2 * time.Second
+const lockPatience = 5 * time.Second
 
 // lockFile holds an advisory lock until unlock is called or the process ends.
 // The lock file stays: were it removed, two processes could lock two files of

@@ -83,7 +83,7 @@ func TestFileStoreDamaged(t *testing.T) {
 // Several processes that save to one file at once lose nothing of each other.
 // Each is this test binary.
 func TestFileStoreProcesses(t *testing.T) {
-	const keys = 40
+	const keys = 15
 	if path := os.Getenv("FANOUT_TEST_STORE"); path != "" {
 		s := redisstream.NewFileStore(path)
 		for i := range keys {

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,11 @@ type GroupConfig struct {
 
 	DeadLetters    string // the dead-letter stream, in the stream's hash slot
 	MaxDeadLetters int64  // letters at most; 0: no limit
+	DropOldest     bool   // make room by dropping the oldest instead of holding
+
+	// Dropped is told how many letters were dropped, from the goroutine that
+	// buries; nil is not.
+	Dropped func(letters int64)
 
 	MinIdle time.Duration // the group's claim.min_idle
 
@@ -97,18 +103,27 @@ func (g *Group) Consumers(ctx context.Context) ([]stream.ConsumerInfo, error) {
 }
 
 // Reap deletes consumers that have nothing pending and have been idle for
-// longer than idle, except those in keep. It returns their names.
+// longer than idle, except those in keep, and those of the group's replays
+// likewise. It returns their names.
 func (g *Group) Reap(ctx context.Context, idle time.Duration, keep []string) (deleted []string, err error) {
 	args := append(make([]any, 0, len(keep)+2), g.cfg.Group, idle.Milliseconds())
 	for _, name := range keep {
 		args = append(args, name)
 	}
-	v, err := g.client.run(ctx, g.op("reap consumers of"), reapScript, []string{g.cfg.Stream}, args...)
-	if err != nil {
-		return nil, err
+	for _, key := range []string{g.cfg.Stream, g.replayStream()} {
+		v, err := g.client.run(ctx, g.op("reap consumers of"), reapScript, []string{key}, args...)
+		if errors.Is(err, stream.ErrNoGroup) && key != g.cfg.Stream {
+			break // nothing was ever replayed
+		}
+		if err != nil {
+			return deleted, err
+		}
+		for v.more() {
+			deleted = append(deleted, v.text())
+		}
+		if v.err != nil {
+			return deleted, v.err
+		}
 	}
-	for v.more() {
-		deleted = append(deleted, v.text())
-	}
-	return deleted, v.err
+	return deleted, nil
 }

@@ -70,6 +70,10 @@ func TestInfoLag(t *testing.T) {
 		"the last deleted, all others read": {redisstream.Start{}, 9, func(s *scene) { s.do("XDEL", key, "10-0") }, 0},
 		"trimmed past the group":            {redisstream.Start{}, 3, func(s *scene) { s.do("XTRIM", key, "MINID", "9-0") }, 2},
 		"trimmed to nothing":                {redisstream.Start{}, 3, func(s *scene) { s.do("XTRIM", key, "MAXLEN", 0) }, 0},
+		"one trimmed unread, then read on": {redisstream.Start{}, 6, func(s *scene) {
+			s.do("XTRIM", key, "MINID", "8-0")
+			s.do("XREADGROUP", "GROUP", group, "b", "COUNT", 1, "STREAMS", key, ">")
+		}, -1},
 		"trimmed past, then read on": {redisstream.Start{}, 3, func(s *scene) {
 			s.do("XTRIM", key, "MINID", "8-0")
 			s.do("XREADGROUP", "GROUP", group, "b", "COUNT", 2, "STREAMS", key, ">")

@@ -143,19 +143,29 @@ func tlsConfig(t TLS, host string) (*tls.Config, error) {
 	return c, nil
 }
 
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+// errHandshake marks a connection that was made and a TLS handshake that was
+// not answered.
+var errHandshake = errors.New("TLS handshake")
 
 // dialer ends with its context in the TLS handshake too; the library's own
 // does not.
-func dialer(config *tls.Config) dialFunc {
+func dialer(config *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	plain := &net.Dialer{Timeout: dialTimeout}
 	if config == nil {
 		return plain.DialContext
 	}
-	secure := &tls.Dialer{NetDialer: plain, Config: config}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		conn, err := plain.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		secure := tls.Client(conn, config)
+		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		defer cancel()
-		return secure.DialContext(ctx, network, addr)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("%w: %w", errHandshake, err)
+		}
+		return secure, nil
 	}
 }

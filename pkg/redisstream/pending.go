@@ -60,12 +60,7 @@ func (s *Source) page(page stream.Page, v *values, origin stream.Origin) (stream
 		entry := entries.array()
 		e := stream.Entry{ID: entry.id()}
 		count := entry.integer()
-		fields := entry.array()
-		e.Fields = make([]stream.Field, 0, len(fields.list)/2)
-		for fields.more() {
-			e.Fields = append(e.Fields, stream.Field{Name: []byte(fields.text()), Value: []byte(fields.text())})
-		}
-		entry.adopt(&fields)
+		e.Fields = entry.fields()
 		entries.adopt(&entry)
 		page.Deliveries = append(page.Deliveries, s.delivery(e, origin, count))
 	}

@@ -115,7 +115,9 @@ func (r rig) Delete(ids ...stream.ID) {
 
 func (r rig) DestroyGroup() { r.t.Helper(); r.do("XGROUP", "DESTROY", key, group) }
 
-func (r rig) Pending() []consumertest.PendingEntry {
+func (r rig) Pending() []consumertest.PendingEntry { r.t.Helper(); return r.pendingIn(key) }
+
+func (r rig) pendingIn(key string) []consumertest.PendingEntry {
 	r.t.Helper()
 	var list []consumertest.PendingEntry
 	for _, v := range r.do("XPENDING", key, group, "-", "+", 1_000_000).([]any) {

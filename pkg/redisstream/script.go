@@ -27,10 +27,18 @@ var (
 	claimScript      = newScript("claim")
 	ackScript        = newScript("ack")
 	holdScript       = newScript("hold")
-	buryScript       = newScript("bury")
+	buryScript       = newScript("write", "bury")
 	renewScript      = newScript("renew")
 	takeOverScript   = newScript("takeover")
 	releaseScript    = newScript("release")
+
+	lettersScript    = newScript("replays", "letters")
+	letterScript     = newScript("replays", "letter")
+	purgeScript      = newScript("lib", "replays", "purge")
+	replayScript     = newScript("lib", "replays", "replay")
+	replayReadScript = newScript("lib", "replays", "replayread")
+	replayAckScript  = newScript("replays", "replayack")
+	replayBuryScript = newScript("write", "replays", "replaybury")
 )
 
 func newScript(files ...string) *redis.Script {
@@ -140,6 +148,17 @@ func (v *values) ids() []stream.ID {
 	}
 	v.adopt(&list)
 	return ids
+}
+
+// fields reads an array of names and values in turn.
+func (v *values) fields() []stream.Field {
+	list := v.array()
+	fields := make([]stream.Field, 0, len(list.list)/2)
+	for list.more() {
+		fields = append(fields, stream.Field{Name: []byte(list.text()), Value: []byte(list.text())})
+	}
+	v.adopt(&list)
+	return fields
 }
 
 func (v *values) adopt(inner *values) {

@@ -25,10 +25,8 @@ type ServerInfo struct {
 // Server asks the server what it is. The first answer is kept for as long as
 // the Client lives.
 func (c *Client) Server(ctx context.Context) (ServerInfo, error) {
-	c.serverMu.Lock()
-	defer c.serverMu.Unlock()
-	if c.server != nil {
-		return *c.server, nil
+	if known := c.server.Load(); known != nil {
+		return *known, nil
 	}
 	var info ServerInfo
 	text, err := c.rdb.Info(ctx, "server").Result()
@@ -50,7 +48,7 @@ func (c *Client) Server(ctx context.Context) (ServerInfo, error) {
 			info.MaxClients, _ = strconv.ParseInt(infoField(text, "maxclients"), 10, 64)
 		}
 	}
-	c.server = &info
+	c.server.Store(&info)
 	return info, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/stream"
 )
@@ -57,28 +59,37 @@ func (s *Source) Hold(ctx context.Context, holds []stream.Hold) (lost []stream.I
 // acknowledges the entry. When the letter cannot be written (no room, no
 // memory, a key of another type) the entry stays pending.
 func (s *Source) Bury(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error) {
-	op := s.op("bury " + ref.String() + " of")
+	cfg := &s.group.cfg
+	return s.group.bury(ctx, s.op("bury "+ref.String()+" of"), buryScript, []string{cfg.Stream, cfg.DeadLetters}, s.consumer, ref, letter)
+}
+
+// bury runs one of the two scripts that write a letter.
+func (g *Group) bury(
+	ctx context.Context, op string, script *redis.Script, keys []string, consumer string, ref stream.ID, letter *deadletter.Letter,
+) (stream.Burial, error) {
 	fields, err := letter.Fields()
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", op, err)
 	}
-	cfg := &s.group.cfg
-	args := append(make([]any, 0, 4+2*len(fields)), cfg.Group, s.consumer, ref.String(), cfg.MaxDeadLetters)
+	args := append(make([]any, 0, 5+2*len(fields)), g.cfg.Group, consumer, ref.String(), g.cfg.MaxDeadLetters, flag(g.cfg.DropOldest))
 	for _, f := range fields {
 		args = append(args, f.Name, f.Value)
 	}
-	n, err := s.group.client.runInt(ctx, op, buryScript, []string{cfg.Stream, cfg.DeadLetters}, args...)
+	n, err := g.client.runInt(ctx, op, script, keys, args...)
 	switch {
 	case err != nil:
 		return 0, err
-	case n == 0:
+	case n <= 0:
+		if n < 0 && g.cfg.Dropped != nil {
+			g.cfg.Dropped(-n)
+		}
 		return stream.Buried, nil
 	case n == 1:
 		return stream.NotPending, nil
 	case n == 2:
 		return stream.NotOurs, nil
 	}
-	return 0, fmt.Errorf("%s: %w (%s has %d letters or more)", op, stream.ErrDeadLettersFull, cfg.DeadLetters, cfg.MaxDeadLetters)
+	return 0, fmt.Errorf("%s: %w (%s has %d letters or more)", op, stream.ErrDeadLettersFull, g.cfg.DeadLetters, g.cfg.MaxDeadLetters)
 }
 
 // idBytes is about the length of an ID and what stands around it.

@@ -24,7 +24,7 @@ func TestDrain(t *testing.T) {
 		return nil
 	})
 	p.signal(syscall.SIGTERM)
-	p.exit(5*time.Second, 0)
+	p.exit(3*time.Second, 0) // the drain timeout
 
 	handled, pending := s.board.Times("slow"), s.pending("slow")
 	if len(handled) >= len(ids) {

@@ -26,7 +26,7 @@ func TestSignalRestartsOneGroup(t *testing.T) {
 	p := s.run().ready()
 	acks := watchAcks(t, s, "other")
 	flow := startFlow(s)
-	s.settledUpTo(flow)
+	s.inFlow("analytics", "other")
 
 	others := s.connections("other")
 	if len(others) == 0 {
@@ -115,13 +115,13 @@ func (f *flow) stop() []string {
 	return f.ids
 }
 
-// settledUpTo waits until both groups have handled something of the flow.
-func (s *site) settledUpTo(*flow) {
+// inFlow waits until each group has handled something.
+func (s *site) inFlow(groups ...string) {
 	s.t.Helper()
 	eventually(s.t, 10*time.Second, "handle the flow", func() error {
-		for _, group := range []string{"analytics", "other"} {
-			if len(s.board.Handled(group)) < 20 {
-				return fmt.Errorf("%s has handled %d", group, len(s.board.Handled(group)))
+		for _, group := range groups {
+			if n := len(s.board.Handled(group)); n < 20 {
+				return fmt.Errorf("%s has handled %d", group, n)
 			}
 		}
 		return nil

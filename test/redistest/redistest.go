@@ -62,8 +62,9 @@ func WithArgs(args ...string) Option {
 }
 
 // WithPersistence keeps the data over Stop, Kill and Restart in an append-only
-// file.
-func WithPersistence() Option { return WithArgs("--appendonly", "yes") }
+// file. Every reply stands for data that a kill does not lose: without fsync
+// Redis never puts a write off.
+func WithPersistence() Option { return WithArgs("--appendonly", "yes", "--appendfsync", "no") }
 
 // WithTLS makes the port speak TLS alone and ask for a client certificate; see
 // Server.TLS.

@@ -32,10 +32,11 @@ if there and here then
 end
 
 -- differs says why the stream cannot be the one that cp was taken of. What it
--- compares only ever grows in one and the same stream.
+-- compares only ever grows in one and the same stream. A checkpoint beyond the
+-- end needs no look of its own: it was not beyond what the stream then ended at,
+-- unless the group began there.
 local function differs()
   if not s then return 'the stream is gone' end
-  if less(s.last, cp.id) then return 'the stream ends at ' .. s.last .. ', before the checkpoint' end
   if less(s.last, cp.last) then return 'the stream ends at ' .. s.last .. ', it ended at ' .. cp.last .. ' before' end
   if s.added >= 0 and s.added < cp.added then
     return s.added .. ' entries were ever added, ' .. cp.added .. ' were before'

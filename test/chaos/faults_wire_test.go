@@ -1,0 +1,98 @@
+package chaos
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"example.com/fanout/test/chaos/wire"
+)
+
+func (r *round) cutRequests(f fault) error { return r.cuts(f, 0.5, wire.Requests) }
+func (r *round) cutReplies(f fault) error  { return r.cuts(f, 0.5, wire.Replies) }
+
+// cutEverywhere leaves hardly a connection whole, and hardly an acknowledgement
+// confirmed.
+func (r *round) cutEverywhere(f fault) error {
+	f.n *= 3
+	return r.cuts(f, 0.7, wire.Requests, wire.Replies)
+}
+
+func (r *round) cuts(f fault, share float64, directions ...wire.Direction) error {
+	random := randomOf(f)
+	for range f.n {
+		for _, d := range directions {
+			r.proxy.Cut(d, share, random)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return nil
+}
+
+func (r *round) latency(f fault) error {
+	r.proxy.Latency(time.Duration(f.n) * 20 * time.Millisecond)
+	defer r.proxy.Latency(0)
+	time.Sleep(f.hold)
+	return nil
+}
+
+// blackhole lasts longer than the wait for a reply.
+func (r *round) blackhole(f fault) error {
+	r.proxy.Blackhole(true)
+	defer r.proxy.Blackhole(false)
+	time.Sleep(f.hold + 5*time.Second)
+	return nil
+}
+
+func (r *round) hookDown(f fault) error {
+	r.hook.down()
+	time.Sleep(f.hold)
+	return eventually(5*time.Second, r.hook.up)
+}
+
+// diskFull fills the file system of the stores and of the state file.
+func (r *round) diskFull(f fault) error {
+	if !r.small {
+		return nil
+	}
+	name := filepath.Join(r.dir, "data", "filler")
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(name)
+	defer file.Close()
+	for size := 1 << 20; size >= 512; {
+		if _, err := file.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil && !errors.Is(err, io.ErrShortWrite) {
+			return err
+		}
+	}
+	time.Sleep(f.hold)
+	return nil
+}
+
+// lockStore holds the write lock of the trades' store.
+func (r *round) lockStore(f fault) error {
+	ctx := context.Background()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "data", "trades.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	time.Sleep(f.hold)
+	_, err = db.ExecContext(ctx, "ROLLBACK")
+	return err
+}
