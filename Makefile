@@ -5,7 +5,7 @@ CONFIG  ?= groups.yaml
 BIN     := bin/fanout
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test race lint fmt bench clean
+.PHONY: help build demo run test race chaos lint fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: ## install what the tests need, then run all of them
 
 race: ## run the unit tests alone, with the race detector
 	@GO="$(GO)" scripts/test.sh unit
+
+chaos: ## break everything on purpose and account for every entry (SEED=n ROUNDS=n)
+	@GO="$(GO)" CHAOS_SEED="$(SEED)" CHAOS_ROUNDS="$(ROUNDS)" scripts/test.sh chaos
 
 lint: ## run the linters
 	@GO="$(GO)" scripts/lint.sh

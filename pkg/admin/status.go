@@ -39,6 +39,8 @@ type GroupStatus struct {
 	InFlight int64            `json:"in_flight"`
 	Lost     map[string]int64 `json:"lost"` // by Redis, by reason
 
+	LettersDropped int64 `json:"dead_letters_dropped"` // to make room for new ones
+
 	StuckCalls     int64 `json:"stuck_calls"`
 	AbandonedCalls int64 `json:"abandoned_calls"`
 
@@ -98,6 +100,7 @@ func (s *GroupStatus) Count(g *telemetry.Group) {
 		s.Lost[telemetry.Loss(i).String()] = g.Lost[i].Load()
 	}
 	s.Filtered, s.Retrying, s.InFlight = g.Filtered.Load(), g.Retrying.Load(), g.InFlight.Load()
+	s.LettersDropped = g.LettersDropped.Load()
 	s.StuckCalls, s.AbandonedCalls = g.StuckCalls.Load(), g.AbandonedCalls.Load()
 	s.StreamLength, s.Pending = g.StreamLength.Load(), g.Pending.Load()
 	s.OldestPendingSeconds, s.LagSeconds = known(&g.OldestPending), known(&g.LagSeconds)

@@ -4,9 +4,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +31,10 @@ type Config struct {
 	// error.
 	Load func() (*manifest.Manifest, error)
 
+	// Admin is where the admin server listens; Serve closes it. Nil: at
+	// admin.listen of the manifest.
+	Admin net.Listener
+
 	Instance      string // name of this instance; "": the host name, with a suffix if that is taken
 	UntilCaughtUp bool   // end when everything that is in the streams at the start is settled
 	Version       string
@@ -42,21 +49,26 @@ type App struct {
 	metrics *telemetry.Metrics
 	logger  *slog.Logger
 
-	mu       sync.Mutex
+	changing sync.Mutex // held while the groups are started or reloaded
+
+	mu       sync.Mutex         // guards what follows
+	manifest *manifest.Manifest // what runs; before the start, what will
+	waiting  string             // why the groups are not started yet; "" once they are
 	lease    *redisstream.Lease
-	waiting  string // why the groups have not been started; "" once they have
-	reloadMu sync.Mutex
 }
 
 // New opens what needs no network.
 func New(cfg Config) (*App, error) {
-	client, err := redisstream.Open(redisConfig(cfg.Manifest, cfg.Logger))
+	client, err := redisstream.Open(redisConfig(cfg.Manifest.Redis, cfg.Logger))
 	if err != nil {
-		return nil, fmt.Errorf("open redis: %w", err)
+		return nil, err
 	}
-	a := &App{cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), logger: cfg.Logger, waiting: "starting"}
+	a := &App{
+		cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), logger: cfg.Logger,
+		manifest: cfg.Manifest, waiting: "starting",
+	}
 	a.fanout = fanout.New(fanout.Config{
-		Broker:   broker{client: client, state: redisstream.NewFileStore(cfg.Manifest.State), metrics: a.metrics},
+		Broker:   broker{client: client, state: newState(cfg.Manifest.State, cfg.Logger), metrics: a.metrics},
 		Build:    a.build,
 		Instance: a.instance,
 		Metrics:  a.metrics,
@@ -88,24 +100,18 @@ func (a *App) instance() string {
 // returns nil after a stop that accounts for everything, an error that wraps
 // [consumer.ErrUnreturned] or [consumer.ErrUnconfirmed] after one that does
 // not, and any other error when the process could not start.
+//
+// The admin server answers from the first moment to the last, and the lease of
+// the instance name is kept until the last consumer has ended.
 func (a *App) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer a.redis.Close()
-
-	// Admin answers from the first moment to the last.
-	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopAdmin()
-	var edge errgroup.Group
-	if listen := a.cfg.Manifest.Admin.Listen; listen != "off" {
-		listener, err := admin.Listen(ctx, listen)
-		if err != nil {
-			return fmt.Errorf("%w; does another fanout run here? admin.listen in the manifest sets the address", err)
-		}
-		server := admin.New(admin.Config{Controller: controller{a}, Metrics: a.metrics.Handler(), Logger: a.logger})
-		a.logger.Info("admin server listens", "address", listener.Addr().String())
-		edge.Go(func() error { return server.Serve(adminCtx, listener) })
+	stopAdmin, err := a.serveAdmin(ctx)
+	if err != nil {
+		return err
 	}
+	defer stopAdmin()
 
 	actors, actorCtx := errgroup.WithContext(ctx)
 	engineDone := make(chan struct{})
@@ -117,21 +123,45 @@ func (a *App) Serve(ctx context.Context) error {
 		if err := a.start(actorCtx); err != nil {
 			return err
 		}
-		if a.cfg.UntilCaughtUp {
-			if err := a.fanout.CaughtUp(actorCtx); err == nil {
-				a.logger.Info("caught up")
-				cancel()
-			}
+		if a.cfg.UntilCaughtUp && a.fanout.CaughtUp(actorCtx) == nil && actorCtx.Err() == nil {
+			a.logger.Info("caught up")
+			cancel()
 		}
-		// The lease is kept until the last consumer has ended.
 		return a.keepLease(context.WithoutCancel(ctx), engineDone)
 	}))
-	err := actors.Wait()
-	stopAdmin()
-	if e := edge.Wait(); e != nil {
-		a.logger.Warn("admin server ended badly", telemetry.KeyError, e)
+	return actors.Wait()
+}
+
+// serveAdmin starts the admin server. stop ends it and waits for it.
+func (a *App) serveAdmin(ctx context.Context) (stop func(), err error) {
+	listener := a.cfg.Admin
+	if listener == nil {
+		address := a.manifest.Admin.Listen
+		if address == "off" {
+			return func() {}, nil
+		}
+		listener, err = admin.Listen(ctx, address)
+		if errors.Is(err, syscall.EADDRINUSE) { // by another process with the same manifest, as likely as not
+			a.logger.Warn("admin address is taken, another port is used", telemetry.KeyAddress, address,
+				"hint", "set admin.listen in the manifest to a port for each process")
+			host, _, _ := net.SplitHostPort(address) // the manifest has checked it
+			listener, err = admin.Listen(ctx, net.JoinHostPort(host, "0"))
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return err
+	server := admin.New(admin.Config{Controller: controller{a}, Metrics: a.metrics.Handler(), Logger: a.logger})
+	a.logger.Info("admin server listens", telemetry.KeyAddress, listener.Addr().String())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(ctx, listener); err != nil {
+			a.logger.Error("admin server ended, groups go on", telemetry.KeyError, err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
 }
 
 // start takes the instance name and starts the groups. While Redis is away it
@@ -143,7 +173,10 @@ func (a *App) start(ctx context.Context) error {
 		}
 		return err
 	}
-	prepared, err := a.fanout.Prepare(a.cfg.Manifest, false)
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	m, _ := a.state()
+	prepared, err := a.fanout.Prepare(m, false)
 	if err != nil {
 		return err
 	}
@@ -152,59 +185,33 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.metrics.Reloaded(true, time.Now())
 	a.setWaiting("")
-	for _, g := range a.cfg.Manifest.Groups {
-		if g.Enabled && g.RestartSignal != 0 {
+	enabled := 0
+	for _, g := range m.Groups {
+		if !g.Enabled {
+			continue
+		}
+		enabled++
+		if g.RestartSignal != 0 {
 			a.logger.Info("restart signal", telemetry.KeyGroup, g.Name, telemetry.KeySignal, int(g.RestartSignal))
 		}
 	}
+	if enabled == 0 {
+		a.logger.Warn("no group is enabled, nothing runs")
+	}
 	return nil
+}
+
+// state is the manifest that runs, and why it does not yet.
+func (a *App) state() (m *manifest.Manifest, waiting string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.manifest, a.waiting
 }
 
 func (a *App) setWaiting(why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiting = why
-}
-
-// Reload reads the manifest again and makes the running groups those of it. A
-// fault anywhere changes nothing and is returned.
-func (a *App) Reload(ctx context.Context) (manifest.Plan, error) {
-	a.reloadMu.Lock()
-	defer a.reloadMu.Unlock()
-	plan, err := a.reload(ctx)
-	a.metrics.Reloaded(err == nil, time.Now())
-	return plan, err
-}
-
-func (a *App) reload(ctx context.Context) (manifest.Plan, error) {
-	a.mu.Lock()
-	waiting := a.waiting
-	a.mu.Unlock()
-	if waiting != "" {
-		return manifest.Plan{}, fmt.Errorf("groups are not started yet: %s", waiting)
-	}
-	m, err := a.cfg.Load()
-	if err != nil {
-		return manifest.Plan{}, err
-	}
-	prepared, err := a.fanout.Prepare(m, true)
-	if err != nil {
-		return manifest.Plan{}, err
-	}
-	return prepared.Plan, a.fanout.Apply(ctx, prepared)
-}
-
-// Restart restarts one group; cause is one of telemetry's Cause constants.
-func (a *App) Restart(group, cause string) error { return a.fanout.Restart(group, cause) }
-
-// GroupOfSignal returns the group that a signal restarts.
-func (a *App) GroupOfSignal(number int) (string, bool) {
-	for _, g := range a.fanout.Manifest().Groups {
-		if g.Enabled && int(g.RestartSignal) == number {
-			return g.Name, true
-		}
-	}
-	return "", false
 }
 
 // Status tells how the groups are.

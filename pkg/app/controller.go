@@ -15,12 +15,10 @@ import (
 type controller struct{ app *App }
 
 func (c controller) Groups() []admin.GroupStatus {
-	c.app.mu.Lock()
-	waiting := c.app.waiting
-	c.app.mu.Unlock()
+	m, waiting := c.app.state()
 	if waiting != "" {
 		var all []admin.GroupStatus
-		for _, g := range c.app.cfg.Manifest.Groups {
+		for _, g := range m.Groups {
 			if g.Enabled {
 				all = append(all, admin.GroupStatus{
 					Name: g.Name, RedisGroup: g.Group, Stream: g.Stream, Handler: g.Handler.Type, Signal: g.RestartSignal.String(),

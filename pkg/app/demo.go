@@ -21,45 +21,69 @@ import (
 // every URL is the demo's own inbox.
 type Demo struct {
 	Manifest *manifest.Manifest
-	Secret   string // of the inbox
 
 	redis *miniredis.Miniredis
 }
 
-// NewDemo redirects a manifest in place. dir must exist; inbox is the URL of a
-// receiver that verifies with Secret. It refuses handlers that write outward
-// and cannot be redirected. The caller closes the Demo.
-func NewDemo(m *manifest.Manifest, dir, inbox string) (*Demo, error) {
+// DemoTarget is where a demo's handlers are redirected to.
+type DemoTarget struct {
+	Dir    string // for the stores; it must exist
+	Inbox  string // URL of a receiver that verifies with Secret
+	Secret string
+}
+
+// NewDemoTarget makes a secret for the inbox.
+func NewDemoTarget(dir, inbox string) (DemoTarget, error) {
 	key := make([]byte, 24)
 	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("make a webhook secret: %w", err)
+		return DemoTarget{}, fmt.Errorf("make a webhook secret: %w", err)
 	}
-	d := &Demo{Manifest: m, Secret: "whsec_" + base64.StdEncoding.EncodeToString(key)}
+	return DemoTarget{dir, inbox, "whsec_" + base64.StdEncoding.EncodeToString(key)}, nil
+}
+
+func (t DemoTarget) redirect(config handler.Config) {
+	if r, ok := config.(handler.Redirecter); ok {
+		r.Redirect(t.Dir, t.Inbox, t.Secret)
+	}
+}
+
+// LoadDemo is [Load] with every handler redirected before it is checked: a
+// store that cannot be used here is no fault when it is not used.
+func LoadDemo(path string, registry *handler.Registry, target DemoTarget) (*manifest.Manifest, manifest.Faults) {
+	return manifest.Load(path, manifest.Options{
+		Handlers:  manifestHandlers{registry: registry, redirect: target.redirect},
+		CheckExpr: compiles,
+	})
+}
+
+// NewDemo starts the in-process Redis for a manifest of [LoadDemo] and points
+// the manifest at it. It refuses handlers that write outward and cannot be
+// redirected. The caller closes the Demo.
+func NewDemo(m *manifest.Manifest, target DemoTarget) (*Demo, error) {
+	d := &Demo{Manifest: m}
 	var refused []string
 	for _, g := range m.Groups {
 		if !g.Enabled {
 			continue
 		}
-		switch config := g.Handler.Config.(type) {
-		case handler.Redirecter:
-			config.Redirect(dir, inbox, d.Secret)
-		case handler.Local:
+		switch g.Handler.Config.(type) {
+		case handler.Redirecter, handler.Local:
 		default:
 			refused = append(refused, fmt.Sprintf("groups.%s: handler %s", g.Name, g.Handler.Type))
 		}
 	}
 	if len(refused) > 0 {
-		return nil, fmt.Errorf("the demo cannot redirect what these would write or send: %s; disable them or use fanout run",
+		return nil, fmt.Errorf("the demo cannot redirect what these would write or send: %s; set enabled: false for them, or use fanout run",
 			strings.Join(refused, ", "))
 	}
-	log.SetOutput(io.Discard) // miniredis' only voice
+	log.SetOutput(io.Discard) // the voice of the in-process Redis
 	server, err := miniredis.Run()
 	if err != nil {
 		return nil, fmt.Errorf("start the in-process redis: %w", err)
 	}
 	d.redis = server
 	m.Redis = manifest.Redis{URL: telemetry.Secret("redis://" + server.Addr() + "/0")}
-	m.State = filepath.Join(dir, "state.json")
+	m.State = filepath.Join(target.Dir, "state.json")
 	return d, nil
 }
 

@@ -7,7 +7,10 @@ import (
 
 // manifestHandlers shows a registry to the manifest, which knows nothing of
 // handlers but how their part of the file is filled.
-type manifestHandlers struct{ registry *handler.Registry }
+type manifestHandlers struct {
+	registry *handler.Registry
+	redirect func(handler.Config) // before it is checked; nil: not at all
+}
 
 func (m manifestHandlers) Names() []string { return m.registry.Names() }
 
@@ -18,6 +21,9 @@ func (m manifestHandlers) New(name string) (manifest.HandlerConfig, bool) {
 	}
 	config := factory.Config()
 	hc := manifest.HandlerConfig{Config: config, Doc: factory.Doc, Check: func() []manifest.Finding {
+		if m.redirect != nil {
+			m.redirect(config)
+		}
 		var findings []manifest.Finding
 		for _, f := range config.Check() {
 			findings = append(findings, manifest.Finding(f))

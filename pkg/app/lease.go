@@ -38,23 +38,31 @@ func (a *App) acquire(ctx context.Context) error {
 			a.mu.Lock()
 			a.lease = lease
 			a.mu.Unlock()
-			a.logger.Info("instance name taken", "instance", lease.Name())
+			a.logger.Info("instance name taken", telemetry.KeyInstance, lease.Name())
 			return nil
 		}
 		if errors.Is(err, redisstream.ErrInstanceHeld) {
-			return err
+			return fmt.Errorf("%w; stop that process, or name this one with another --instance", err)
 		}
 		if ctx.Err() == nil {
 			a.metrics.RedisError(telemetry.OpLease)
 			text := redisstream.Describe(err)
-			a.setWaiting("redis: " + text)
+			a.waitFor("redis: " + text)
 			away.Fault(errors.New(text))
 		}
-		select {
-		case <-time.After(redisBackoff.Delay(n)):
-		case <-ctx.Done():
+		wait(ctx, redisBackoff.Delay(n))
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// waitFor says why the groups are not started, unless they are.
+func (a *App) waitFor(what string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting != "" {
+		a.waiting = what
 	}
 }
 
@@ -87,7 +95,7 @@ func (a *App) keepLease(ctx context.Context, done <-chan struct{}) error {
 		if !errors.Is(err, redisstream.ErrLeaseLost) {
 			return err
 		}
-		a.logger.Error("instance name lost to another process, all groups restart under a new one", "instance", lease.Name(), telemetry.KeyError, err)
+		a.logger.Error("instance name lost to another process, all groups restart under a new one", telemetry.KeyInstance, lease.Name(), telemetry.KeyError, err)
 		if err := a.acquire(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -17,7 +17,9 @@ func Load(path string, registry *handler.Registry) (*manifest.Manifest, manifest
 }
 
 // Handlers shows a registry to the manifest.
-func Handlers(registry *handler.Registry) manifest.Handlers { return manifestHandlers{registry} }
+func Handlers(registry *handler.Registry) manifest.Handlers {
+	return manifestHandlers{registry: registry}
+}
 
 func compiles(expression string) error {
 	_, err := event.Compile(expression)

@@ -15,13 +15,13 @@ import (
 	"example.com/fanout/pkg/telemetry"
 )
 
-func redisConfig(m *manifest.Manifest, logger *slog.Logger) redisstream.Config {
+func redisConfig(r manifest.Redis, logger *slog.Logger) redisstream.Config {
 	return redisstream.Config{
-		URL:          m.Redis.URL,
-		Username:     m.Redis.Username,
-		Password:     m.Redis.Password,
-		PasswordFile: m.Redis.PasswordFile,
-		TLS:          redisstream.TLS(m.Redis.TLS),
+		URL:          r.URL,
+		Username:     r.Username,
+		Password:     r.Password,
+		PasswordFile: r.PasswordFile,
+		TLS:          redisstream.TLS(r.TLS),
 		Logger:       logger,
 	}
 }
@@ -29,20 +29,28 @@ func redisConfig(m *manifest.Manifest, logger *slog.Logger) redisstream.Config {
 // broker shows Redis to the groups.
 type broker struct {
 	client  *redisstream.Client
-	state   *redisstream.FileStore
+	state   *state
 	metrics *telemetry.Metrics
 }
 
 func (b broker) Remote(g manifest.Group) fanout.Remote {
-	return remote{b, b.client.Group(redisstream.GroupConfig{
+	config := groupConfig(g)
+	config.Checkpoints = b.state
+	config.Dropped = b.metrics.Group(g.Name, g.Stream, g.Handler.Type).LettersDropped.Add
+	return remote{b, b.client.Group(config)}
+}
+
+// groupConfig is what the manifest says of a group in Redis.
+func groupConfig(g manifest.Group) redisstream.GroupConfig {
+	return redisstream.GroupConfig{
 		Stream:         g.Stream,
 		Group:          g.Group,
 		Start:          redisstream.Start{Latest: g.Start.Kind == manifest.StartLatest, After: g.Start.ID},
 		DeadLetters:    manifest.DeadLetterStream(g),
 		MaxDeadLetters: g.DeadLetter.MaxLen,
+		DropOldest:     g.DeadLetter.Overflow == manifest.DropOldest,
 		MinIdle:        g.Claim.MinIdle,
-		Checkpoints:    b.state,
-	})}
+	}
 }
 
 // failed counts what went wrong, and says it in the operator's words.
@@ -53,17 +61,19 @@ func (b broker) failed(op string, err error) error {
 	if !errors.Is(err, stream.ErrDeadLettersFull) {
 		b.metrics.RedisError(op)
 	}
-	return &described{redisstream.Describe(err), err}
+	return described(err)
 }
 
-// described is an error of Redis in the operator's words.
-type described struct {
+// described gives an error of Redis in the operator's words.
+func described(err error) error { return &describedError{redisstream.Describe(err), err} }
+
+type describedError struct {
 	text string
 	err  error
 }
 
-func (d *described) Error() string { return d.text }
-func (d *described) Unwrap() error { return d.err }
+func (d *describedError) Error() string { return d.text }
+func (d *describedError) Unwrap() error { return d.err }
 
 // remote is a group as the engine sees it.
 type remote struct {
@@ -81,6 +91,11 @@ func (r remote) Ensure(ctx context.Context) (fanout.Opened, error) {
 func (r remote) Info(ctx context.Context) (stream.GroupInfo, error) {
 	info, err := r.Group.Info(ctx)
 	return info, r.failed(telemetry.OpInfo, err)
+}
+
+func (r remote) Losses(ctx context.Context) (int64, error) {
+	lost, err := r.Group.Losses(ctx)
+	return lost, r.failed(telemetry.OpInfo, err)
 }
 
 func (r remote) Consumers(ctx context.Context) ([]stream.ConsumerInfo, error) {
@@ -102,10 +117,14 @@ func (r remote) Source(name, epoch string) consumer.Source {
 	return source{r.broker, r.Group.Source(name, epoch)}
 }
 
+func (r remote) ReplaySource(name string) consumer.Source {
+	return source{r.broker, r.Group.ReplaySource(name)}
+}
+
 // source is a consumer's view of a group, with its failures counted.
 type source struct {
 	broker
-	*redisstream.Source
+	consumer.Source
 }
 
 func (s source) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {

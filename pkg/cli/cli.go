@@ -1,5 +1,11 @@
 // Package cli is the command line: one file a subcommand. It alone touches
 // os/signal, the terminal and the exit code.
+//
+//   - What a command was asked for goes to standard output, everything else to
+//     standard error.
+//   - Whatever others wrote (events, webhooks, errors of servers) cannot steer
+//     the terminal.
+//   - Colours and progress appear on a terminal alone.
 package cli
 
 import (
@@ -9,10 +15,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/telemetry"
@@ -27,9 +31,6 @@ const (
 	exitUnclean  = 4  // drained, but a call did not return or an ack was not confirmed
 	exitManifest = 78 // bad manifest in run (EX_CONFIG)
 )
-
-// Version is set by the linker; otherwise the module's version is shown.
-var Version = ""
 
 // exitError carries an exit code. A nil err has been reported already.
 type exitError struct {
@@ -49,8 +50,11 @@ func (e *exitError) Unwrap() error { return e.err }
 // env is what every command gets.
 type env struct {
 	registry *handler.Registry
+	in       io.Reader
 	out      io.Writer
 	err      io.Writer
+	getenv   func(string) string
+	terminal func(io.Writer) bool // whether it is one
 
 	config    string
 	logLevel  string
@@ -64,22 +68,23 @@ type env struct {
 //	r.Register("risk", risk.Factory())
 //	os.Exit(cli.Main(r))
 func Main(registry *handler.Registry) int {
-	e := &env{registry: registry, out: os.Stdout, err: os.Stderr}
+	e := &env{
+		registry: registry, in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		getenv: os.Getenv, terminal: isTerminal,
+	}
 	return e.run(context.Background(), os.Args[1:])
 }
 
 func (e *env) run(ctx context.Context, args []string) int {
 	root := e.root()
 	root.SetArgs(args)
-	root.SetOut(e.out)
-	root.SetErr(e.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	var exit *exitError
 	if !errors.As(err, &exit) { // cobra's own: flags and arguments
-		fmt.Fprintf(e.err, "fanout: %v\n", err)
+		fmt.Fprintf(e.err, "fanout: %v; %s\n", err, mend(cmd, args))
 		return exitUsage
 	}
 	if exit.err != nil {
@@ -95,24 +100,33 @@ func (e *env) root() *cobra.Command {
 		Long: `fanout reads groups.yaml and runs every consumer group in it over Redis Streams.
 Each group has its own position on the same stream; a group that fails, hangs
 or is restarted does not touch another.`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Example: `  fanout demo                see it work, with nothing to install
+  fanout check               find the mistakes in groups.yaml
+  fanout run                 run it`,
+		Version:            version(),
+		SilenceUsage:       true,
+		SilenceErrors:      true,
+		DisableSuggestions: true, // mend makes them
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
 	}
+	root.SetIn(e.in)
+	root.SetOut(e.out)
+	root.SetErr(e.err)
+	root.SetVersionTemplate(versionLine() + "\n")
+	e.logLevel, e.logFormat = "info", "text"
 	flags := root.PersistentFlags()
-	flags.StringVarP(&e.config, "config", "c", "groups.yaml", "manifest to read")
-	flags.StringVar(&e.logLevel, "log-level", "info", "debug, info, warn or error")
-	flags.StringVar(&e.logFormat, "log-format", "text", "text or json")
+	flags.StringVarP(&e.config, "config", "c", "groups.yaml", "read the manifest from `FILE`")
+	choiceFlag(root, flags, &e.logLevel, "log-level", "", "least level of the log", "debug", "info", "warn", "error")
+	choiceFlag(root, flags, &e.logFormat, "log-format", "", "form of the log", "text", "json")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // the flag exists
-	root.AddCommand(
-		e.runCommand(), e.checkCommand(), e.evalCommand(), e.schemaCommand(), e.handlersCommand(),
-		e.statusCommand(), e.restartCommand(),
-		e.publishCommand(), e.inboxCommand(), e.demoCommand(),
-		e.versionCommand(),
-	)
+	e.arrange(root, []section{
+		{"Run and steer", []*cobra.Command{e.runCommand(), e.statusCommand(), e.restartCommand(), e.deadCommand()}},
+		{"Look before you run", []*cobra.Command{e.checkCommand(), e.evalCommand(), e.handlersCommand(), e.schemaCommand()}},
+		{"Try it out", []*cobra.Command{e.demoCommand(), e.publishCommand(), e.inboxCommand()}},
+		{"More", []*cobra.Command{e.versionCommand(), helpCommand()}},
+	})
 	return root
 }
 
@@ -129,39 +143,11 @@ func usage(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// logger writes to standard error.
-func (e *env) logger() (*slog.Logger, error) {
-	logger, err := telemetry.NewLogger(e.err, e.logLevel, e.logFormat, isTerminal(e.err))
+// logger writes to standard error. The flags have been checked before.
+func (e *env) logger() *slog.Logger {
+	logger, err := telemetry.NewLogger(e.err, e.logLevel, e.logFormat, e.colours(e.err))
 	if err != nil {
-		return nil, usage("%w", err)
+		panic(err)
 	}
-	return logger, nil
-}
-
-// isTerminal reports whether w is a terminal on which colours are welcome.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-func version() string {
-	if Version != "" {
-		return Version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "dev"
-}
-
-func (e *env) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(e.out, "fanout", version())
-			return fail(err)
-		},
-	}
+	return logger
 }

@@ -11,21 +11,18 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"example.com/fanout/pkg/app"
-	"example.com/fanout/pkg/fanout"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/sink/webhook"
-	"example.com/fanout/pkg/telemetry"
 )
 
 const (
-	demoEvery  = 2 * time.Second
+	demoEvery  = time.Second
 	demoStream = 10_000 // entries that the in-process Redis keeps at most: it grows slow beyond
 )
 
@@ -39,12 +36,15 @@ func (e *env) demoCommand() *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run the manifest against an in-process Redis and a simulated exchange",
-		Long: `Run the manifest's groups against an in-process Redis that keeps nothing, with
-a simulated betting exchange publishing trades. Nothing outside is touched:
-every store becomes a SQLite file in a fresh directory, every URL the demo's own
-inbox, and handlers that cannot be redirected are refused. Ctrl-C ends it.`,
-		Args: cobra.NoArgs,
+		Short: "Run the manifest on simulated trades, with nothing to install",
+		Long: `Run the manifest's groups on the trades of a simulated betting exchange, with a
+Redis in the process that keeps nothing. Nothing outside is touched: every store
+becomes a SQLite file in a fresh directory, every URL the demo's own inbox, and
+handlers that cannot be redirected are refused. Ctrl-C ends it.`,
+		Example: `  fanout demo
+  fanout demo --rate 2000 --for 10s
+  fanout demo -c mine.yaml --log-level info`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -54,162 +54,153 @@ inbox, and handlers that cannot be redirected are refused. Ctrl-C ends it.`,
 			return e.demo(ctx, f)
 		},
 	}
-	cmd.Flags().Float64Var(&f.rate, "rate", 200, "trades a second")
-	cmd.Flags().DurationVar(&f.dur, "for", 0, "how long; 0: until interrupted")
-	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the simulated exchange")
+	cmd.Flags().Float64Var(&f.rate, "rate", 200, "publish `N` trades a second")
+	cmd.Flags().DurationVar(&f.dur, "for", 0, "end after this `DURATION`; 0: when interrupted")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed `N` of the simulation")
 	return cmd
 }
 
 func (e *env) demo(ctx context.Context, f demoFlags) error {
-	if f.rate <= 0 || f.dur < 0 {
-		return usage("--rate must be above 0, --for not below")
-	}
-	m, faults := app.Load(e.config, e.registry)
-	if m == nil {
-		for _, fault := range faults {
-			fmt.Fprintln(e.err, fault)
-		}
-		return &exitError{exitManifest, fmt.Errorf("%s has %s", e.config, plural(len(faults.Errors()), "fault"))}
+	switch {
+	case f.rate == 0 || !validRate(f.rate):
+		return usage("--rate %g: want a number of trades a second above 0", f.rate)
+	case f.dur < 0:
+		return usage("--for %s: want 0 or more", f.dur)
 	}
 	dir, err := os.MkdirTemp("", "fanout-demo-")
 	if err != nil {
 		return fail(fmt.Errorf("make a directory for the demo: %w", err))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	defer os.Remove(dir) // if nothing has come to be in it
+	inbox, err := listenLocal("127.0.0.1:0")
 	if err != nil {
 		return fail(fmt.Errorf("open inbox: %w", err))
 	}
-	demo, err := app.NewDemo(m, dir, "http://"+listener.Addr().String()+"/")
+	defer inbox.Close()
+	target, err := app.NewDemoTarget(dir, "http://"+inbox.Addr().String()+"/")
 	if err != nil {
-		_ = listener.Close()
-		_ = os.Remove(dir) // nothing is in it yet
+		return fail(err)
+	}
+	m, faults := app.LoadDemo(e.config, e.registry, target)
+	if m == nil {
+		e.printFaults(e.err, faults.Errors())
+		return &exitError{code: exitFailure}
+	}
+	demo, err := app.NewDemo(m, target)
+	if err != nil {
 		return fail(err)
 	}
 	defer demo.Close()
-	m.Admin.Listen = freeAddress(m.Admin.Listen)
-	logger, err := e.logger()
-	if err != nil {
-		return err
+	d := &demoRun{demoFlags: f, demo: demo, secret: target.Secret, inbox: inbox, logger: e.logger()}
+	if listen := m.Admin.Listen; listen != "off" {
+		// Taken by a fanout that runs, as likely as not: any other port will do.
+		if d.admin, err = listenLocal(listen); err != nil {
+			d.admin, err = listenLocal("127.0.0.1:0")
+		}
+		if err != nil {
+			return fail(fmt.Errorf("listen for admin requests: %w", err))
+		}
+		defer d.admin.Close()
 	}
-	e.demoHead(m, dir, f)
+	e.printDemoHead(d, dir)
 	if f.dur > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.dur)
 		defer cancel()
 	}
-	return e.demoRun(ctx, demo, listener, logger, f, dir)
+	if err := e.runDemo(ctx, d); err != nil {
+		return ended(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.db")) // the pattern is sound
+	for _, file := range files {
+		fmt.Fprintf(e.out, "stored in %s\n", file)
+	}
+	return nil
 }
 
-func (e *env) demoHead(m *manifest.Manifest, dir string, f demoFlags) {
-	fmt.Fprintf(e.out, "demo: %s against an in-process Redis, %g trades a second\n", e.config, f.rate)
-	for _, g := range m.Groups {
-		if g.Enabled {
-			fmt.Fprintf(e.out, "  %-16s %s\n", g.Name, g.Handler.Type)
-		}
-	}
-	fmt.Fprintf(e.out, "stores are in %s, webhooks go to the demo's own inbox; Ctrl-C ends it\n", dir)
-	if m.Admin.Listen != "off" {
-		fmt.Fprintf(e.out, "http://%s has /readyz, /metrics and /v1/groups\n", m.Admin.Listen)
-	}
-	fmt.Fprintln(e.out)
+func listenLocal(address string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 }
 
-// demoRun runs everything until ctx is done.
-func (e *env) demoRun(ctx context.Context, demo *app.Demo, inbox net.Listener, logger *slog.Logger, f demoFlags, dir string) error {
-	var notes, badNotes atomic.Int64
-	receiver, err := webhook.NewReceiver(webhook.ReceiverConfig{Secret: demo.Secret, OnMessage: func(m webhook.Message) {
-		if m.Verified {
-			notes.Add(1)
+// demoRun is one demo, ready to run.
+type demoRun struct {
+	demoFlags
+	demo   *app.Demo
+	secret string // of the inbox
+	inbox  net.Listener
+	admin  net.Listener // nil: off
+	logger *slog.Logger
+
+	published       atomic.Int64
+	signed, foreign atomic.Int64 // notifications that the inbox received
+}
+
+// runDemo runs everything until ctx is done, then prints the summary.
+func (e *env) runDemo(ctx context.Context, d *demoRun) error {
+	a, err := app.New(app.Config{Manifest: d.demo.Manifest, Admin: d.admin, Version: version(), Logger: d.logger})
+	if err != nil {
+		return err
+	}
+	receiver, err := webhook.NewReceiver(webhook.ReceiverConfig{Secret: d.secret, OnMessage: func(m webhook.Message) {
+		if m.Verified && !m.Duplicate {
+			d.signed.Add(1)
 		} else {
-			badNotes.Add(1)
+			d.foreign.Add(1)
 		}
 	}})
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	a, err := app.New(app.Config{Manifest: demo.Manifest, Version: version(), Logger: logger, Load: func() (*manifest.Manifest, error) {
-		return nil, errors.New("the demo does not reload")
-	}})
-	if err != nil {
-		return fail(err)
-	}
-	publisher, err := app.NewPublisher(demo.Manifest.Redis, logger)
-	if err != nil {
-		return fail(err)
-	}
-	defer publisher.Close()
-
-	inboxCtx, closeInbox := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the groups
-	defer closeInbox()
 	began := time.Now()
-	var edge errgroup.Group
-	edge.Go(func() error { return serveHTTP(inboxCtx, inbox, receiver) })
-
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error { return a.Serve(workCtx) })
-	for _, stream := range streams(demo.Manifest) {
-		work.Go(func() error {
-			x := newExchange(f.seed, 20, f.rate, 0, time.Now())
-			_, err := publisher.Publish(workCtx, x, app.Publication{
-				Stream: stream, Rate: f.rate, MaxLen: demoStream,
-			})
-			if workCtx.Err() != nil {
-				return nil
-			}
-			return err
-		})
+	for _, stream := range enabledStreams(d.demo.Manifest) {
+		work.Go(func() error { return d.publish(workCtx, stream) })
 	}
 	work.Go(func() error {
+		lines := newDemoLines(e)
 		ticker := time.NewTicker(demoEvery)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ticker.C:
-				e.demoLines(a.Status())
+			case now := <-ticker.C:
+				lines.print(now.Sub(began), a.Status())
 			case <-workCtx.Done():
 				return nil
 			}
 		}
 	})
+	// The inbox outlives the groups.
+	inboxCtx, closeInbox := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeInbox()
+	var edge errgroup.Group
+	edge.Go(func() error { return serveHTTP(inboxCtx, d.inbox, receiver) })
+
 	err = work.Wait()
 	closeInbox()
 	err = errors.Join(err, edge.Wait())
-
-	fmt.Fprintf(e.out, "\n%s of trading\n", time.Since(began).Round(time.Second))
-	e.demoLines(a.Status())
-	fmt.Fprintf(e.out, "%d notifications received with a valid signature, %d without\n", notes.Load(), badNotes.Load())
-	files, _ := filepath.Glob(filepath.Join(dir, "*.db")) // the pattern is sound
-	for _, file := range files {
-		fmt.Fprintf(e.out, "stored in %s\n", file)
-	}
-	return e.ended(err)
+	e.printDemoEnd(d, time.Since(began), a.Status())
+	return err
 }
 
-// demoLines prints one line a group.
-func (e *env) demoLines(groups []fanout.Status) {
-	w := tabwriter.NewWriter(e.out, 0, 4, 2, ' ', 0)
-	for _, s := range groups {
-		t := s.Telemetry
-		var read, settled int64
-		for i := range t.Read {
-			read += t.Read[i].Load()
-		}
-		for i := range t.Settled {
-			settled += t.Settled[i].Load()
-		}
-		lag := "unknown"
-		if n, known := t.Lag.Load(); known {
-			lag = fmt.Sprint(int64(n))
-		}
-		fmt.Fprintf(w, "%s\t%s\tread %d\tsettled %d\tlag %s\tpending %d\tdead %d\n",
-			s.Manifest.Name, s.State, read, settled, lag, t.Pending.Load(), t.Settled[telemetry.Buried].Load())
+// publish appends trades to a stream until ctx is done.
+func (d *demoRun) publish(ctx context.Context, stream string) error {
+	publisher, err := app.NewPublisher(app.TargetOf(d.demo.Manifest, stream), d.logger)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintln(w)
-	_ = w.Flush() // standard output; the summary's error is enough
+	defer publisher.Close()
+	x := newExchange(d.seed, defaultMarkets, d.rate, 0, time.Now())
+	sent, err := publisher.Publish(ctx, x, app.Publication{Rate: d.rate, MaxLen: demoStream})
+	d.published.Add(sent)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
-// streams are those that enabled groups read.
-func streams(m *manifest.Manifest) []string {
+// enabledStreams are the streams that groups read.
+func enabledStreams(m *manifest.Manifest) []string {
 	var all []string
 	seen := map[string]bool{}
 	for _, g := range m.Groups {
@@ -219,19 +210,4 @@ func streams(m *manifest.Manifest) []string {
 		}
 	}
 	return all
-}
-
-// freeAddress is listen, or any free port of loopback when that is taken.
-func freeAddress(listen string) string {
-	if listen == "off" {
-		return listen
-	}
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return "off"
-		}
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

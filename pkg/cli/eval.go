@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -21,33 +20,32 @@ func (e *env) evalCommand() *cobra.Command {
 	var output, file, id string
 	cmd := &cobra.Command{
 		Use:   "eval -e FILE",
-		Short: "Say which groups take one event and what they would do with it, without Redis",
-		Long: `Say which groups take one event and what they would write or send, without
-Redis and without doing it. The file holds the payload as a producer would
-write it into the entry's field; - is standard input. Exit code 1: the entry
-would be buried in some group.`,
-		Args: cobra.NoArgs,
+		Short: "Show what each group would do with one event, without Redis",
+		Long: `Show which groups take one event and what they would write or send, without
+Redis and without doing it. The file holds what a producer would write into the
+entry's field; for groups with payload format "fields" it is a JSON object of
+all fields, as strings. Exit code 1: the entry would be buried in some group.`,
+		Example: `  fanout eval -e trade.json
+  redis-cli --raw XREVRANGE events_stream + - COUNT 1 | tail -1 | fanout eval -e -`,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			m, faults := app.Load(e.config, e.registry)
-			if m == nil {
-				for _, f := range faults {
-					fmt.Fprintln(e.err, f)
-				}
-				return fail(fmt.Errorf("%s has %s", e.config, plural(len(faults.Errors()), "fault")))
-			}
-			payload, err := readSample(file)
-			if err != nil {
-				return fail(err)
-			}
 			entryID, err := sampleID(id)
 			if err != nil {
 				return usage("--id: %w", err)
+			}
+			m, err := e.manifest(exitFailure)
+			if err != nil {
+				return err
+			}
+			payload, err := e.readSample(file)
+			if err != nil {
+				return fail(fmt.Errorf("read event: %w", err))
 			}
 			verdicts := app.Evaluate(m, entryID, payload)
 			if output == "json" {
 				err = e.json(map[string]any{"groups": verdicts})
 			} else {
-				err = e.evalText(verdicts)
+				err = e.printVerdicts(verdicts)
 			}
 			if err != nil {
 				return err
@@ -60,50 +58,53 @@ would be buried in some group.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&file, "event", "e", "", "file with the event (- for standard input)")
+	cmd.Flags().StringVarP(&file, "event", "e", "", "read the event from `FILE`; - is standard input")
 	_ = cmd.MarkFlagRequired("event") // the flag exists
-	cmd.Flags().StringVar(&id, "id", "", "ID that the entry would have (default: now)")
+	cmd.Flags().StringVar(&id, "id", "", "`ID` that the entry would have (default now)")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
 
-func (e *env) evalText(verdicts []app.Verdict) error {
+func (e *env) printVerdicts(verdicts []app.Verdict) error {
+	const longest = 1000
 	for _, v := range verdicts {
 		fmt.Fprintf(e.out, "%s: %s", v.Group, v.Verdict)
 		if v.Reason != "" {
-			fmt.Fprintf(e.out, ": %s", v.Reason)
+			fmt.Fprintf(e.out, ": %s", printable(v.Reason, longest))
 		}
 		fmt.Fprintln(e.out)
 		if v.Effect == nil {
 			continue
 		}
-		text, err := json.MarshalIndent(v.Effect, "  ", "  ")
+		text, err := indentedJSON(v.Effect, "  ")
 		if err != nil {
-			return fail(err)
+			return fail(fmt.Errorf("show what %s would do: %w", v.Group, err))
 		}
-		fmt.Fprintf(e.out, "  %s: %s\n", v.Handler, text)
+		fmt.Fprintf(e.out, "  %s: %s", v.Handler, text)
 	}
 	return nil
 }
 
-func readSample(file string) ([]byte, error) {
-	in := io.Reader(os.Stdin)
+// readSample reads the event. The line break that editors and shells put at the
+// end is not part of it.
+func (e *env) readSample(file string) ([]byte, error) {
+	in := e.in
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("read event: %w", err)
+			return nil, err
 		}
 		defer f.Close()
 		in = f
 	}
 	payload, err := io.ReadAll(io.LimitReader(in, maxSample+1))
 	if err != nil {
-		return nil, fmt.Errorf("read event: %w", err)
+		return nil, err
 	}
 	if len(payload) > maxSample {
-		return nil, fmt.Errorf("read event: more than %d MiB", maxSample>>20)
+		return nil, fmt.Errorf("more than %d MiB", maxSample>>20)
 	}
-	return bytes.TrimSpace(payload), nil
+	return bytes.TrimSuffix(bytes.TrimSuffix(payload, []byte("\n")), []byte("\r")), nil
 }
 
 func sampleID(text string) (stream.ID, error) {

@@ -3,22 +3,24 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
 // progress shows how far a long piece of work is, on a terminal only.
 type progress struct {
-	w     io.Writer
-	total int64 // 0: not known
+	w     io.Writer // nil: nothing is shown
+	total int64     // 0: not known
 	began time.Time
 	shown time.Time
 }
 
-func newProgress(w io.Writer, total int64) *progress {
-	if !isTerminal(w) {
-		w = nil
+func (e *env) newProgress(total int64) *progress {
+	p := &progress{total: total, began: time.Now()}
+	if e.terminal(e.err) {
+		p.w = e.err
 	}
-	return &progress{w: w, total: total, began: time.Now()}
+	return p
 }
 
 // update shows that n are done, at most ten times a second.
@@ -30,14 +32,15 @@ func (p *progress) update(n int64) {
 	p.shown = now
 	rate := float64(n) / max(now.Sub(p.began).Seconds(), 1e-3)
 	if p.total == 0 {
-		fmt.Fprintf(p.w, "\r\033[K%d  %.0f/s", n, rate)
+		fmt.Fprintf(p.w, "\r\x1b[K%d  %.0f/s", n, rate)
 		return
 	}
 	const width = 30
-	full := int(width * n / p.total)
-	fmt.Fprintf(p.w, "\r\033[K[%-*s] %d/%d  %.0f/s", width, "##############################"[:full], n, p.total, rate)
+	bar := strings.Repeat("#", int(width*float64(n)/float64(p.total)))
+	fmt.Fprintf(p.w, "\r\x1b[K[%-*s] %d/%d  %.0f/s", width, bar, n, p.total, rate)
 }
 
+// end leaves the line.
 func (p *progress) end() {
 	if p.w != nil && !p.shown.IsZero() {
 		fmt.Fprintln(p.w)

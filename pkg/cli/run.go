@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"syscall"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"example.com/fanout/pkg/app"
 	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/manifest"
-	"example.com/fanout/pkg/telemetry"
 )
 
 type runFlags struct {
@@ -33,157 +31,95 @@ func (e *env) runCommand() *cobra.Command {
 		Long: `Run the groups of the manifest until a signal says otherwise.
 
 Signals:
-  TERM, INT   stop: no new entries, finish what is in flight, release the rest; a second one forces
-  HUP         read the manifest again
-  35 to 64, USR1, USR2
-              restart the group whose restart_signal it is
+  TERM, INT       stop: read no more, finish what is in flight, release the rest;
+                  a second one forces
+  HUP             read the manifest again; one with faults changes nothing
+  35-64, USR1, USR2
+                  restart the group whose restart_signal it is
 
 Exit codes:
-  0  stopped, everything accounted for
-  1  could not start
-  3  forced by a second signal
-  4  stopped, but a handler call did not return or an acknowledgement was not confirmed
-  78 the manifest is faulty`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return e.runGroups(cmd.Context(), flags) },
+  0   stopped, everything accounted for
+  1   could not start
+  2   wrong flags
+  3   forced by a second signal
+  4   stopped, but a handler call did not return or an acknowledgement was not
+      confirmed; those entries are delivered again
+  78  the manifest is faulty`,
+		Example: `  fanout run
+  fanout run -c trading.yaml --pid-file /run/fanout.pid --log-format json
+  fanout run --group audit --until-caught-up    # a backfill: ends when it is done
+  kill -35 $(cat /run/fanout.pid)               # restarts the group with restart_signal: 35`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// From the first moment on: a HUP that comes early must not end the process.
+			signals := make(chan os.Signal, 16)
+			signal.Notify(signals, watched()...)
+			defer signal.Stop(signals)
+			return e.runGroups(cmd.Context(), flags, signals)
+		},
 	}
-	cmd.Flags().StringSliceVar(&flags.groups, "group", nil, "run only these groups in this process (a,b)")
-	cmd.Flags().BoolVar(&flags.untilCaughtUp, "until-caught-up", false, "end when all that is in the streams now is settled")
-	cmd.Flags().StringVar(&flags.pidFile, "pid-file", "", "write the process ID to this file")
-	cmd.Flags().StringVar(&flags.instance, "instance", "", "name of this instance in Redis (default: the host name)")
+	cmd.Flags().StringSliceVar(&flags.groups, "group", nil, "run only these `GROUPS` (a,b) in this process")
+	cmd.Flags().BoolVar(&flags.untilCaughtUp, "until-caught-up", false, "end when all that is in the streams at the start is settled")
+	cmd.Flags().StringVar(&flags.instance, "instance", "", "`NAME` of this process in Redis, its alone (default the host name)")
+	cmd.Flags().StringVar(&flags.pidFile, "pid-file", "", "keep the process ID in `FILE` while it runs")
 	_ = cmd.RegisterFlagCompletionFunc("group", e.completeGroups) // the flag exists
 	return cmd
 }
 
-func (e *env) runGroups(ctx context.Context, flags runFlags) error {
-	logger, err := e.logger()
-	if err != nil {
-		return err
+// instanceName is what may begin the names of consumers.
+var instanceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+func (e *env) runGroups(ctx context.Context, flags runFlags, signals <-chan os.Signal) error {
+	if flags.instance != "" && !instanceName.MatchString(flags.instance) {
+		return usage("--instance %.80q: want letters, digits, dots, dashes and underscores", flags.instance)
 	}
+	logger := e.logger()
 	m, faults := app.Load(e.config, e.registry)
-	for _, f := range faults {
-		fmt.Fprintln(e.err, f)
-	}
 	if m == nil {
-		return &exitError{exitManifest, fmt.Errorf("%s has %s; nothing was started", e.config, plural(len(faults.Errors()), "fault"))}
+		e.printFaults(e.err, faults)
+		return &exitError{exitManifest, errors.New("nothing was started")}
 	}
-	load := func() (*manifest.Manifest, error) {
-		m, faults := app.Load(e.config, e.registry)
-		if m == nil {
-			return nil, faults.Err()
-		}
-		return app.Only(m, flags.groups)
-	}
-	if m, err = app.Only(m, flags.groups); err != nil {
-		return &exitError{exitUsage, err}
+	logWarnings(logger, faults)
+	m, err := app.Only(m, flags.groups)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--group: %w", err)}
 	}
 	if flags.pidFile != "" {
-		remove, err := writePID(flags.pidFile)
+		pid, err := writePID(flags.pidFile)
 		if err != nil {
 			return fail(err)
 		}
-		defer remove()
+		defer pid.remove()
 	}
 	a, err := app.New(app.Config{
-		Manifest: m, Load: load, Instance: flags.instance, UntilCaughtUp: flags.untilCaughtUp,
+		Manifest: m, Instance: flags.instance, UntilCaughtUp: flags.untilCaughtUp,
 		Version: version(), Logger: logger,
+		Load: func() (*manifest.Manifest, error) {
+			m, faults := app.Load(e.config, e.registry)
+			if m == nil {
+				return nil, faults.Err()
+			}
+			logWarnings(logger, faults)
+			return app.Only(m, flags.groups)
+		},
 	})
 	if err != nil {
 		return fail(err)
 	}
 	logger.Info("fanout starts", "version", version(), "pid", os.Getpid(), "manifest", e.config)
-	return e.serve(ctx, a)
+	return serve(ctx, a, signals, logger)
 }
 
-// serve runs the app and turns signals into what they ask for.
-func (e *env) serve(ctx context.Context, a *app.App) error {
-	logger, err := e.logger()
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, watched()...)
-	defer signal.Stop(signals)
-
-	served := make(chan error, 1)
-	go func() { served <- a.Serve(ctx) }()
-	reloads := make(chan struct{}, 1)
-	go func() {
-		for range reloads {
-			plan, err := a.Reload(ctx)
-			if err != nil {
-				for _, line := range lines(err) {
-					logger.Error("reload refused, nothing has changed", telemetry.KeyError, line)
-				}
-				continue
-			}
-			logger.Info("reloaded", "start", plan.Start, "stop", plan.Stop, "replace", plan.Replace, "adjust", plan.Adjust, "keep", plan.Keep)
-			for _, warning := range plan.Warnings {
-				logger.Warn("reload", "warning", warning)
-			}
-		}
-	}()
-	defer close(reloads)
-
-	for {
-		select {
-		case err := <-served:
-			return e.ended(err)
-		case s := <-signals:
-			switch s {
-			case syscall.SIGTERM, os.Interrupt:
-				if ctx.Err() != nil {
-					return &exitError{exitForced, errors.New("forced by a second signal; entries in flight stay pending and are delivered again")}
-				}
-				logger.Info("stopping", telemetry.KeySignal, s.String())
-				stop()
-			case syscall.SIGHUP:
-				select {
-				case reloads <- struct{}{}:
-				default: // one is waiting already, and will read the newest file
-				}
-			default:
-				number := int(s.(syscall.Signal))
-				group, ok := a.GroupOfSignal(number)
-				if !ok {
-					logger.Warn("no group has this restart_signal", telemetry.KeySignal, number)
-					continue
-				}
-				if err := a.Restart(group, telemetry.CauseSignal); err != nil {
-					logger.Warn("restart is not possible", telemetry.KeyGroup, group, telemetry.KeyError, err)
-				}
-			}
-		}
+func logWarnings(logger *slog.Logger, faults manifest.Faults) {
+	for _, f := range faults.Warnings() {
+		logger.Warn("manifest warning", "at", fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), "path", f.Path, "warning", f.Message)
 	}
 }
 
-func (e *env) ended(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, consumer.ErrUnreturned), errors.Is(err, consumer.ErrUnconfirmed):
+// ended gives the end of the groups its exit code.
+func ended(err error) error {
+	if errors.Is(err, consumer.ErrUnreturned) || errors.Is(err, consumer.ErrUnconfirmed) {
 		return &exitError{exitUnclean, err}
 	}
 	return fail(err)
-}
-
-// writePID writes the process ID, by a rename so that a reader never sees half
-// of it.
-func writePID(path string) (remove func(), err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return nil, fmt.Errorf("write pid file: %w", err)
-	}
-	_, err = temp.WriteString(strconv.Itoa(os.Getpid()) + "\n")
-	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-		return nil, fmt.Errorf("write pid file: %w", err)
-	}
-	return func() { _ = os.Remove(path) }, nil
 }

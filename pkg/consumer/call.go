@@ -3,8 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"example.com/fanout/pkg/deadletter"
@@ -18,7 +16,7 @@ import (
 func (l *loop) startCalls(now time.Time) {
 	for !l.stopping {
 		free := l.cfg.Concurrency - len(l.running)
-		if l.awaited() && (len(l.ready) == 0 || l.ready[0].items[0] != l.suspect) {
+		if l.front.at == raising {
 			free-- // kept for the suspect
 		}
 		if free <= 0 {
@@ -35,8 +33,13 @@ func (l *loop) startCalls(now time.Time) {
 	}
 }
 
-// nextCall takes a composed call, or composes one of what is fresh.
+// nextCall takes the suspect whose turn it is, or a composed call, or composes
+// one of what is fresh.
 func (l *loop) nextCall(now time.Time) *call {
+	if l.front.at == due {
+		l.front.at = called
+		return &call{items: []*item{l.front.it}}
+	}
 	if len(l.ready) > 0 {
 		c := l.ready[0]
 		l.ready[0] = nil
@@ -71,118 +74,90 @@ func (l *loop) start(c *call, now time.Time) {
 		LowWater:   l.cfg.LowWater(),
 		Deliveries: make([]handler.Delivery, len(c.items)),
 	}
+	retries := 0
 	for i, it := range c.items {
 		it.Attempt = it.attempts + 1
 		batch.Deliveries[i] = it.Delivery
+		if it.called {
+			retries++
+		}
+		it.called = true
 	}
-	c.started = now
+	c.started, c.stuck = now, false
 	l.running[c] = struct{}{}
+	t.Retries.Add(int64(retries))
 	t.BatchEntries.Observe(float64(len(c.items)))
-	if oldest := c.items[0].ID.Ms; oldest > 0 {
-		t.EntryAge.ObserveN(max(0, now.Sub(c.items[0].ID.Time()).Seconds()), len(c.items))
+	if first := c.items[0].ID; first.Ms > 0 {
+		t.EntryAge.ObserveN(max(0, now.Sub(first.Time()).Seconds()), len(c.items))
 	}
 
 	ctx, cancel := context.WithTimeoutCause(l.callCtx, l.cfg.Timeout, handler.ErrTimeout)
 	go func() {
-		err := invoke(ctx, l.cfg.Handler, batch)
-		cause := context.Cause(ctx)
-		cancel()
-		took := time.Since(now)
-		l.events <- func() { l.returned(c, err, cause, took) }
+		a := exited
+		defer func() { // runtime.Goexit comes by here, too
+			a.cause = context.Cause(ctx)
+			cancel()
+			a.took = time.Since(now)
+			l.events <- func() { l.returned(c, a) }
+		}()
+		a = ask(ctx, l.cfg.Handler, batch)
 	}()
-}
-
-// PanicError is a panic of a handler as the error of its call.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// invoke calls the handler. It turns a panic, and the end of the goroutine by
-// runtime.Goexit, into a [PanicError].
-func invoke(ctx context.Context, h handler.Handler, b *handler.Batch) (err error) {
-	err = &PanicError{Value: "the handler ended its goroutine"}
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return h.Handle(ctx, b)
 }
 
 // returned passes the verdict on a call that has come back.
-func (l *loop) returned(c *call, err error, cause error, took time.Duration) {
+func (l *loop) returned(c *call, a answer) {
 	now := time.Now()
 	t := l.cfg.Telemetry
 	delete(l.running, c)
 	if c.stuck {
+		l.stuck--
 		t.StuckCalls.Add(-1)
-		l.cfg.Logger.Info("stuck handler call returned", "took", took)
+		l.cfg.Logger.Info("stuck handler call returned", "took", a.took)
 	}
-	t.HandleDuration.Observe(took.Seconds())
-	if c.items[0].suspect && l.suspect == c.items[0] {
+	t.HandleDuration.Observe(a.took.Seconds())
+	if l.front.it == c.items[0] {
 		l.leaveGate()
 	}
 	l.c.mu.Lock()
 	l.c.status.LastActivity = now
 	l.c.mu.Unlock()
 
-	if err == nil {
+	if a.err == nil {
 		t.LastSuccess.Set(now)
 		l.sinkUp()
-		l.ack(c.items)
+		l.ack(c.items...)
 		return
 	}
-	if errors.Is(cause, handler.ErrStopping) {
-		l.afterStop(c, err)
+	if errors.Is(a.cause, handler.ErrStopping) {
+		l.afterStop(c, a)
 		return
 	}
-	timedOut := errors.Is(cause, handler.ErrTimeout)
-	l.count(err, timedOut)
-	if handler.MarkOf(err) != handler.MarkUnavailable {
-		l.noteFailure(err, now)
-		if !timedOut {
+	l.count(a)
+	if a.mark != handler.MarkUnavailable {
+		l.noteFailure(a.err, now)
+		if !a.timedOut() {
 			l.sinkUp() // it answered
 		}
 	}
-	if named := namedFailures(err, len(c.items)); named != nil {
+	switch {
+	case a.named != nil:
 		for i, it := range c.items {
-			if e, failed := named[i]; failed {
-				l.failOne(it, e, timedOut, now)
+			if err, failed := a.named[i]; failed {
+				l.failOne(it, err, a.timedOut(), now)
 			} else {
-				l.ack(c.items[i : i+1])
+				l.ack(it)
 			}
 		}
-		return
-	}
-	switch {
-	case handler.MarkOf(err) == handler.MarkUnavailable:
-		l.sinkDown(err, now)
+	case a.mark == handler.MarkUnavailable:
+		l.sinkDown(a.err, now)
 		l.again(c)
-	case handler.MarkOf(err) == handler.MarkPermanent, len(c.items) == 1:
+	case a.mark == handler.MarkPermanent, len(c.items) == 1:
 		for _, it := range c.items {
-			l.failOne(it, err, timedOut, now)
+			l.failOne(it, a.err, a.timedOut(), now)
 		}
 	default:
-		l.split(c, err, timedOut, now)
+		l.split(c, a, now)
 	}
-}
-
-// namedFailures are the failures of a usable BatchError; nil when err says
-// nothing about single deliveries, and counts for all of them.
-func namedFailures(err error, n int) map[int]error {
-	var be *handler.BatchError
-	if !errors.As(err, &be) || len(be.Failed) == 0 {
-		return nil
-	}
-	for i, e := range be.Failed {
-		if i < 0 || i >= n || e == nil {
-			return nil
-		}
-	}
-	return be.Failed
 }
 
 // failOne decides about one delivery that failed by itself.
@@ -218,7 +193,6 @@ func (l *loop) retry(it *item, at time.Time) {
 		l.release(it)
 		return
 	}
-	l.cfg.Telemetry.Retries.Add(1)
 	l.wait(at, it)
 }
 
@@ -228,25 +202,24 @@ func (l *loop) again(c *call) {
 	switch {
 	case len(c.items) == 0:
 	case l.stopping:
-		l.releaseCall(c)
+		l.release(c.items...)
 	case c.items[0].suspect:
 		l.suspects = append(l.suspects, c.items[0])
 	default:
-		c.stuck = false
 		l.ready = append(l.ready, c)
 	}
 }
 
 // split halves a call that failed without naming anything: what is at fault
 // comes to stand alone after a few rounds, and no attempt is counted before.
-func (l *loop) split(c *call, err error, timedOut bool, now time.Time) {
-	if timedOut {
+func (l *loop) split(c *call, a answer, now time.Time) {
+	if a.timedOut() {
 		for _, it := range c.items {
 			it.undo = stream.KeepCount
 		}
 	}
 	if l.stopping {
-		l.releaseCall(c)
+		l.release(c.items...)
 		return
 	}
 	if c.items = l.dropLostOf(c.items); len(c.items) < 2 {
@@ -255,8 +228,7 @@ func (l *loop) split(c *call, err error, timedOut bool, now time.Time) {
 	}
 	half := len(c.items) / 2
 	parts := []*call{{items: c.items[:half:half]}, {items: c.items[half:]}}
-	l.cfg.Telemetry.Retries.Add(int64(len(c.items)))
-	if asked := handler.RetryAfterOf(err); asked > 0 {
+	if asked := handler.RetryAfterOf(a.err); asked > 0 {
 		at := now.Add(min(asked, l.cfg.Retry.Max))
 		for _, part := range parts {
 			l.wait(at, part.items...)
@@ -268,30 +240,29 @@ func (l *loop) split(c *call, err error, timedOut bool, now time.Time) {
 
 // afterStop settles a call that was cancelled by the stop. What it has not
 // done counts nothing.
-func (l *loop) afterStop(c *call, err error) {
-	named := namedFailures(err, len(c.items))
+func (l *loop) afterStop(c *call, a answer) {
 	for i, it := range c.items {
-		if _, failed := named[i]; named != nil && !failed {
-			l.ack(c.items[i : i+1])
-			continue
+		if _, failed := a.named[i]; a.named != nil && !failed {
+			l.ack(it)
+		} else {
+			l.release(it)
 		}
-		l.release(it)
 	}
 }
 
 // count counts a failed call.
-func (l *loop) count(err error, timedOut bool) {
+func (l *loop) count(a answer) {
 	var p *PanicError
 	reason := telemetry.ReasonError
 	switch {
-	case errors.As(err, &p):
+	case errors.As(a.err, &p):
 		reason = telemetry.ReasonPanic
 		l.cfg.Logger.Debug("handler panicked", telemetry.KeyError, p.Error(), "stack", string(p.Stack))
-	case handler.MarkOf(err) == handler.MarkUnavailable:
+	case a.mark == handler.MarkUnavailable:
 		reason = telemetry.ReasonUnavailable
-	case timedOut:
+	case a.timedOut():
 		reason = telemetry.ReasonTimeout
-	case handler.MarkOf(err) == handler.MarkPermanent:
+	case a.mark == handler.MarkPermanent:
 		reason = telemetry.ReasonPermanent
 	}
 	l.cfg.Telemetry.HandleErrors[reason].Add(1)
@@ -313,19 +284,16 @@ func stageOf(err error, timedOut bool) deadletter.Stage {
 func (l *loop) sinkDown(err error, now time.Time) {
 	s := &l.sink
 	if !s.down {
-		s.down, s.since, s.failures, s.next = true, now, 0, now
+		*s = sinkState{down: true, since: now, next: now}
 	}
 	s.err = err
 	l.cfg.Logs.sink.Fault(err)
-	if asked := handler.RetryAfterOf(err); asked > 0 {
-		asked = min(asked, l.cfg.Retry.Max)
-		if at := now.Add(asked); at.After(s.next) {
-			s.next = at
-		}
-	}
+	asked := handler.RetryAfterOf(err)
 	if !now.Before(s.next) {
 		s.failures++
-		s.next = now.Add(l.cfg.Retry.Delay(s.failures))
+		s.next = now.Add(l.cfg.Retry.DelayAfter(s.failures, asked))
+	} else if at := now.Add(min(asked, l.cfg.Retry.Max)); at.After(s.next) {
+		s.next = at
 	}
 	l.withdrawSuspect()
 }
@@ -345,21 +313,15 @@ func (l *loop) markStuck(now time.Time) {
 			continue
 		}
 		c.stuck = true
+		l.stuck++
 		l.cfg.Telemetry.StuckCalls.Add(1)
 		l.cfg.Logger.Warn("handler call is stuck", "since", c.started, "timeout", l.cfg.Timeout,
 			"deliveries", len(c.items), "first", c.items[0].ID.String())
-		if l.suspect == c.items[0] {
+		if l.front.it == c.items[0] {
 			l.leaveGate() // it hangs, it does not kill; the others may go on
 		}
 	}
-	stuck := 0
-	for c := range l.running {
-		if c.stuck {
-			stuck++
-		}
-	}
-	if stuck > 0 && stuck == len(l.running) {
+	if l.stuck >= l.cfg.Concurrency {
 		l.withdrawSuspect()
 	}
-	l.stuck = stuck
 }

@@ -141,13 +141,20 @@ func New(cfg Config) *Consumer {
 // [stream.ErrNoGroup].
 func (c *Consumer) Serve(ctx context.Context) error {
 	l := newLoop(c, ctx)
+	ended := false
+	defer func() {
+		if !ended { // a panic of ours must not keep the gate
+			l.detach()
+		}
+	}()
 	l.run(ctx)
+	ended = true
+	err := l.err
 	if len(l.running) > 0 {
-		l.free()
-		c.cfg.Abandon(&Remnant{loop: l})
-		return l.err
+		c.cfg.Abandon(l.abandon()) // from here on the loop is the remnant's
+		return err
 	}
-	return errors.Join(l.err, l.close())
+	return errors.Join(err, l.close())
 }
 
 // Claim asks the consumer to take over what others have left behind, as soon
@@ -187,13 +194,16 @@ func (r *Remnant) Name() string { return r.loop.cfg.Name }
 func (r *Remnant) Calls() int { return r.loop.abandoned }
 
 // Serve waits for the calls and settles what they say. It returns when the last
-// one is settled; when ctx is done it gives up, with [ErrUnreturned].
+// one is settled; when ctx is done it gives up, with [ErrUnreturned] for calls
+// that still run and [ErrUnconfirmed] as in Consumer.Serve.
 func (r *Remnant) Serve(ctx context.Context) error {
 	l := r.loop
-	l.linger(ctx)
+	l.lingers = true
+	l.run(ctx)
+	l.cfg.Telemetry.AbandonedCalls.Add(-int64(l.abandoned))
 	err := l.close()
-	if len(l.running) > 0 {
-		err = errors.Join(fmt.Errorf("%w: %d of consumer %s", ErrUnreturned, len(l.running), l.cfg.Name), err)
+	if n := len(l.running); n > 0 {
+		err = errors.Join(fmt.Errorf("%w: %d of consumer %s", ErrUnreturned, n, l.cfg.Name), err)
 	}
 	return err
 }

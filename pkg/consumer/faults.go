@@ -18,7 +18,7 @@ const (
 // Logs are the lines about faults that repeat. All consumers of a group share
 // them, so that an outage is one fault and not one a consumer.
 type Logs struct {
-	read, settle, handler, sink, bury telemetry.Repeat
+	read, settle, letters, handler, sink, bury telemetry.Repeat
 }
 
 // NewLogs returns the Logs of a group.
@@ -29,6 +29,7 @@ func NewLogs(logger *slog.Logger) *Logs {
 	return &Logs{
 		read:    lines(slog.LevelWarn, "reading from redis fails", "reading from redis works again"),
 		settle:  lines(slog.LevelWarn, "settling in redis fails", "settling in redis works again"),
+		letters: lines(slog.LevelWarn, "writing dead letters fails", "writing dead letters works again"),
 		handler: lines(slog.LevelWarn, "handler fails", "handler works again"),
 		sink:    lines(slog.LevelWarn, "sink unavailable", "sink available again"),
 		bury:    lines(slog.LevelWarn, "entries are buried", "no entries are buried any more"),

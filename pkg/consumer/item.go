@@ -27,6 +27,7 @@ type item struct {
 	firstFail time.Time
 	lastFail  time.Time
 
+	called  bool // the handler has been given it
 	suspect bool // handled alone in the process
 	raised  bool // its delivery count already includes this delivery
 	unsure  bool // an acknowledgement failed, and may have been done all the same
@@ -70,17 +71,25 @@ func (q *waitQueue) Pop() any {
 	return c
 }
 
+// deliveries is how many the calls hold.
+func deliveries(calls []*call) (n int64) {
+	for _, c := range calls {
+		n += int64(len(c.items))
+	}
+	return n
+}
+
 // wait puts a call of the given items off until t.
 func (l *loop) wait(t time.Time, items ...*item) {
 	heap.Push(&l.waiting, &call{items: items, notBefore: t})
-	l.cfg.Telemetry.Retrying.Add(1)
+	l.cfg.Telemetry.Retrying.Add(int64(len(items)))
 }
 
 // wakeWaiting makes the calls ready whose time has come.
 func (l *loop) wakeWaiting(now time.Time) {
 	for len(l.waiting) > 0 && !l.waiting[0].notBefore.After(now) {
 		c := heap.Pop(&l.waiting).(*call)
-		l.cfg.Telemetry.Retrying.Add(-1)
+		l.cfg.Telemetry.Retrying.Add(-int64(len(c.items)))
 		if c.items[0].suspect {
 			l.suspects = append(l.suspects, c.items[0])
 			continue
@@ -91,23 +100,34 @@ func (l *loop) wakeWaiting(now time.Time) {
 
 // take makes room for items that Redis has given to this consumer.
 func (l *loop) take(items []item, origin stream.Origin) {
-	n := int64(len(items))
-	l.cfg.Telemetry.Read[origin].Add(n)
-	l.cfg.Telemetry.InFlight.Add(n)
-	l.held += len(items)
+	n, replayed := int64(len(items)), int64(0)
 	for i := range items {
 		l.heldBytes += items[i].size
+		if items[i].Origin == stream.Replayed {
+			replayed++
+		} else {
+			items[i].Origin = origin
+		}
 	}
+	l.held += len(items)
+	l.cfg.Telemetry.InFlight.Add(n)
+	l.cfg.Telemetry.Read[origin].Add(n - replayed)
+	l.cfg.Telemetry.Read[stream.Replayed].Add(replayed)
 }
 
-// letGo takes items out of the loop's account.
-func (l *loop) letGo(items int, bytes int) {
-	l.held -= items
-	l.heldBytes -= bytes
-	l.cfg.Telemetry.InFlight.Add(-int64(items))
+// forget takes items that have ended out of the loop's account.
+func (l *loop) forget(items ...*item) {
+	for _, it := range items {
+		l.heldBytes -= it.size
+		if l.read.gone != nil {
+			l.read.gone[it.Ref] = struct{}{}
+		}
+	}
+	l.held -= len(items)
+	l.cfg.Telemetry.InFlight.Add(-int64(len(items)))
 }
 
-// each visits every item that is held, except those of a settling round under way.
+// each visits every item that is held.
 func (l *loop) each(visit func(*item)) {
 	calls := func(cs []*call) {
 		for _, c := range cs {
@@ -129,8 +149,8 @@ func (l *loop) each(visit func(*item)) {
 	for _, it := range l.suspects {
 		visit(it)
 	}
-	if l.suspect != nil && l.gate == atGate {
-		visit(l.suspect)
+	if l.front.it != nil && (l.front.at == atGate || l.front.at == due) {
+		visit(l.front.it)
 	}
 	l.settle.each(visit)
 }

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"example.com/fanout/pkg/handler"
@@ -13,7 +12,7 @@ import (
 const (
 	idleTurn     = 5 * time.Second  // the loop turns at least this often
 	stuckGrace   = time.Second      // a call is stuck this long after its timeout
-	cancelGrace  = time.Second      // a cancelled call has this long to return
+	cancelGrace  = time.Second      // a cancelled call, or call of Redis, has this long to return
 	redisTimeout = 10 * time.Second // of one settling round
 	firstRead    = 32               // entries asked for before their size is known
 )
@@ -22,7 +21,7 @@ const (
 // other goroutines send closures on events, which that goroutine runs.
 //
 // An item is in exactly one of these places: fresh, ready, waiting, suspects,
-// waiting for the gate, a running call, or one of those of settling.
+// front (at the gate, or due), a running call, or one of those of settling.
 type loop struct {
 	c   *Consumer
 	cfg *Config
@@ -41,10 +40,8 @@ type loop struct {
 	ready    []*call   // composed, to be run before anything fresh
 	waiting  waitQueue // composed, not before their time
 	suspects []*item   // waiting to be handled alone in the process
+	front    front     // the suspect whose turn it is
 	running  map[*call]struct{}
-
-	suspect *item // the one in front, from waiting for the gate to the end of its call
-	gate    gateState
 
 	held      int   // items that take up room
 	heldBytes int   // their bytes
@@ -55,13 +52,14 @@ type loop struct {
 	sink   sinkState
 
 	stopping bool
-	giveBack bool // what is left is freed for others, not kept for a successor
-	stopAt   time.Time
-	cancelAt time.Time // calls are cancelled
-	giveUpAt time.Time // calls and acks are not waited for any longer
-	lingers  bool      // this is a remnant
-	kept     []stream.Hold
-	err      error // why the loop stopped by itself, or what is not accounted for
+	giveBack bool          // what is left is freed for others, not kept for a successor
+	kept     []stream.Hold // released without being freed; touched until the successor reads them
+	cancelAt time.Time     // calls are cancelled
+	giveUpAt time.Time     // calls are not waited for any longer
+	endAt    time.Time     // Redis is not waited for any longer
+	gaveUp   bool          // giveUpAt came before the calls had returned
+	lingers  bool          // this is a remnant
+	err      error         // why the loop stopped by itself
 
 	stuck     int       // running calls that are
 	abandoned int       // calls that outlived a restart
@@ -85,7 +83,8 @@ func newLoop(c *Consumer, ctx context.Context) *loop {
 	l.readCtx, l.stopRead = context.WithCancel(l.settleCtx)
 	l.callCtx, l.cancelCall = context.WithCancelCause(l.settleCtx)
 	l.read = reading{own: &pass{origin: stream.Own}, count: min(firstRead, l.capacity()/2)}
-	l.read.fault.log, l.settle.fault.log = &c.cfg.Logs.read, &c.cfg.Logs.settle
+	logs := c.cfg.Logs
+	l.read.fault.log, l.settle.fault.log, l.settle.letters.log = &logs.read, &logs.settle, &logs.letters
 	return l
 }
 
@@ -113,13 +112,13 @@ func (l *loop) run(ctx context.Context) {
 		case <-done:
 			done = nil
 			if l.lingers {
-				l.lingers, l.giveUpAt = false, time.Now()
+				l.lingers = false
+				l.giveUp(time.Now())
 			}
 			l.stop(time.Now(), errors.Is(context.Cause(ctx), handler.ErrStopping))
 		}
 		timer.Stop()
 	}
-	l.account()
 	l.publish(time.Now(), Stopped)
 	l.c.beat.Store(0)
 }
@@ -139,16 +138,14 @@ func (l *loop) more() {
 // turn starts everything that can be started.
 func (l *loop) turn(now time.Time) {
 	l.c.beat.Store(now.UnixNano())
+	l.markStuck(now)
+	l.endCalls(now)
 	l.wakeWaiting(now)
-	l.startSuspect()
+	l.startSuspect(now)
 	l.startCalls(now)
 	l.startSettling(now)
 	l.startReading(now)
-	l.markStuck(now)
 	l.allQuiet(now)
-	if l.stopping && !l.lingers && now.After(l.cancelAt) {
-		l.cancelCall(handler.ErrStopping)
-	}
 	l.publish(now, l.state())
 }
 
@@ -178,47 +175,12 @@ func (l *loop) wake(now time.Time) time.Time {
 	earlier(l.read.fault.until)
 	earlier(l.read.auditAt)
 	earlier(l.settle.fault.until)
-	earlier(l.settle.lettersFullUntil)
+	earlier(l.settle.letters.until)
 	earlier(l.cancelAt)
 	earlier(l.giveUpAt)
-	earlier(l.giveUpAt.Add(redisTimeout))
-	return at.Add(time.Millisecond / 2) // past it, not at it
-}
-
-// stop begins the drain.
-func (l *loop) stop(now time.Time, giveBack bool) {
-	if l.stopping {
-		return
-	}
-	l.stopping, l.giveBack, l.stopAt = true, giveBack, now
-	l.cancelAt = now.Add(l.cfg.DrainTimeout)
-	l.giveUpAt = l.cancelAt.Add(cancelGrace)
-	l.stopRead() // ends the wait at the gate, too
-	for _, it := range l.fresh {
-		l.release(it)
-	}
-	for _, c := range append(l.ready, l.waiting...) {
-		if c.items[0] == l.suspect {
-			l.leaveGate()
-		}
-		l.releaseCall(c)
-	}
-	l.cfg.Telemetry.Retrying.Add(-int64(len(l.waiting)))
-	for _, it := range l.settle.raises {
-		if it == l.suspect {
-			l.leaveGate()
-		}
-		l.release(it)
-	}
-	l.settle.raises = nil
-	for _, it := range l.suspects {
-		l.release(it)
-	}
-	if l.suspect != nil && l.gate == atGate {
-		l.release(l.suspect)
-		l.suspect = nil
-	}
-	l.fresh, l.ready, l.waiting, l.suspects = nil, nil, nil, nil
+	earlier(l.endAt)
+	earlier(l.endAt.Add(cancelGrace))
+	return at
 }
 
 // fail stops the loop for a fault that only a new incarnation can mend.
@@ -229,57 +191,11 @@ func (l *loop) fail(err error) {
 	l.stop(time.Now(), false)
 }
 
-// drained reports whether everything is settled, or not waited for any longer.
-func (l *loop) drained(now time.Time) bool {
-	if l.read.busy || l.settle.busy {
-		return !l.lingers && now.After(l.giveUpAt.Add(redisTimeout))
-	}
-	if len(l.running) == 0 && l.settle.empty() {
-		return true
-	}
-	return !l.lingers && now.After(l.giveUpAt)
-}
-
-// account says what a stop has left undone.
-func (l *loop) account() {
-	if n := len(l.settle.acks); n > 0 {
-		l.err = errors.Join(l.err, fmt.Errorf("%w: %d of consumer %s", ErrUnconfirmed, n, l.cfg.Name))
-	}
-}
-
-// close ends what belongs to the loop.
-func (l *loop) close() error {
-	l.stopRead()
-	l.cancelCall(handler.ErrStopping)
-	l.leaveGate()
-	return l.cfg.Source.Close()
-}
-
-// free makes what was kept for a successor of the same name claimable by one
-// with another name. It is called once, when calls are abandoned.
-func (l *loop) free() {
-	l.abandoned = len(l.running)
-	l.leaveGate() // what hangs does not kill; others must go on
-	for i := range l.kept {
-		l.kept[i].Free = true
-	}
-	l.settle.holds = append(l.settle.holds, l.kept...)
-	l.kept = nil
-	l.cfg.Telemetry.AbandonedCalls.Add(int64(l.abandoned))
-}
-
-// linger turns the loop of a remnant.
-func (l *loop) linger(ctx context.Context) {
-	l.lingers = true
-	l.run(ctx)
-	l.cfg.Telemetry.AbandonedCalls.Add(-int64(l.abandoned))
-}
-
 func (l *loop) state() State {
 	switch {
 	case l.stopping:
 		return Draining
-	case l.read.fault.err != nil || l.settle.fault.err != nil:
+	case l.read.fault.err != nil || l.settle.fault.err != nil || l.settle.letters.err != nil:
 		return BackingOff
 	case l.read.own != nil && l.read.own.origin == stream.Own:
 		return Recovering
@@ -297,7 +213,7 @@ func (l *loop) publish(now time.Time, state State) {
 	s.InFlight = l.held
 	s.Stuck = l.stuck
 	s.RedisError = ""
-	for _, f := range []*fault{&l.read.fault, &l.settle.fault} {
+	for _, f := range []*fault{&l.settle.letters, &l.read.fault, &l.settle.fault} {
 		if f.err != nil {
 			s.RedisError = f.err.Error()
 		}
@@ -306,8 +222,8 @@ func (l *loop) publish(now time.Time, state State) {
 	switch {
 	case l.sink.down:
 		s.Hold, s.HoldSince, s.HoldNext = "sink unavailable: "+l.sink.err.Error(), l.sink.since, l.sink.next
-	case !l.settle.lettersFullSince.IsZero():
-		s.Hold, s.HoldSince, s.HoldNext = stream.ErrDeadLettersFull.Error(), l.settle.lettersFullSince, l.settle.lettersFullUntil
+	case !l.settle.fullSince.IsZero():
+		s.Hold, s.HoldSince, s.HoldNext = stream.ErrDeadLettersFull.Error(), l.settle.fullSince, l.settle.letters.until
 	}
 }
 

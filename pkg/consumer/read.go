@@ -14,7 +14,7 @@ import (
 // others have left behind, what is new.
 type reading struct {
 	busy  bool
-	count int   // entries to ask for: grows at most twofold, shrinks by what was seen
+	count int   // entries to ask for; grows at most twofold with each read that brings as many
 	avg   int   // bytes of an entry as last seen
 	fault fault // of Redis
 
@@ -23,8 +23,8 @@ type reading struct {
 	claim   bool      // a sweep is wanted or under way
 	cursor  stream.ID // of the sweep
 
-	// gone holds what was settled while a pending list was being read: its page
-	// may still name them, though they are done. Nil while no list is read.
+	// gone holds what was settled or released while a pending list was being
+	// read: its page may still name them. Nil while no list is read.
 	gone map[stream.ID]struct{}
 }
 
@@ -60,7 +60,7 @@ func (l *loop) startReading(now time.Time) {
 		l.readOwn(min(room, 256))
 	case r.claim:
 		l.readClaim(min(room, 256))
-	case l.sink.down || !l.settle.lettersFullSince.IsZero():
+	case l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()):
 		// holds what it has and takes no more
 	case len(l.fresh) == 0 || l.held <= l.capacity()/2:
 		l.readNew(room)
@@ -68,12 +68,12 @@ func (l *loop) startReading(now time.Time) {
 }
 
 // readNew reads new entries. It blocks in a goroutine of its own.
-func (l *loop) readNew(max int) {
+func (l *loop) readNew(limit int) {
 	l.read.busy = true
 	go func() {
 		var ds []stream.Delivery
 		err := guard(func() (err error) {
-			ds, err = l.cfg.Source.Read(l.readCtx, max, l.cfg.ReadWait)
+			ds, err = l.cfg.Source.Read(l.readCtx, limit, l.cfg.ReadWait)
 			return err
 		})
 		in := l.decode(ds)
@@ -83,22 +83,22 @@ func (l *loop) readNew(max int) {
 			if l.readFailed(err) {
 				return
 			}
-			if len(ds) == max {
-				l.read.count = min(2*max, l.capacity())
+			if len(ds) == limit {
+				l.read.count = max(l.read.count, min(2*limit, l.capacity()))
 			}
 		}
 	}()
 }
 
 // readOwn reads a page of the own pending list.
-func (l *loop) readOwn(max int) {
+func (l *loop) readOwn(limit int) {
 	l.read.busy = true
 	l.read.gone = map[stream.ID]struct{}{}
 	p := *l.read.own
 	go func() {
 		var page stream.Page
 		err := guard(func() (err error) {
-			page, err = l.cfg.Source.Own(l.readCtx, p.after, max)
+			page, err = l.cfg.Source.Own(l.readCtx, p.after, limit)
 			return err
 		})
 		l.pageRead(page, p.origin, err, func() {
@@ -115,14 +115,14 @@ func (l *loop) readOwn(max int) {
 }
 
 // readClaim takes over a page of what others have left.
-func (l *loop) readClaim(max int) {
+func (l *loop) readClaim(limit int) {
 	l.read.busy = true
 	l.read.gone = map[stream.ID]struct{}{}
 	cursor := l.read.cursor
 	go func() {
 		var page stream.Page
 		err := guard(func() (err error) {
-			page, err = l.cfg.Source.Claim(l.readCtx, cursor, l.cfg.MinIdle, max)
+			page, err = l.cfg.Source.Claim(l.readCtx, cursor, l.cfg.MinIdle, limit)
 			return err
 		})
 		l.pageRead(page, stream.Claimed, err, func() {
@@ -270,13 +270,20 @@ func (l *loop) arrived(in intake, origin stream.Origin) {
 	if len(in.items) == 0 {
 		return
 	}
+	source := origin // as it is shown
+	if in.items[0].Origin == stream.Replayed {
+		source = stream.Replayed
+	}
 	l.lease++
-	l.take(in.items, origin)
+	l.take(in.items, source)
 	bytes := 0
 	var unwanted []*item
 	for i := range in.items {
 		it := &in.items[i]
-		it.Origin = origin
+		it.Origin = source
+		if origin == stream.Own || origin == stream.Stranded {
+			l.lease++ // listing them has not reset their idle times together
+		}
 		it.lease = l.lease
 		it.undo = it.Count
 		if origin == stream.New {
@@ -305,6 +312,6 @@ func (l *loop) arrived(in intake, origin stream.Origin) {
 		}
 	}
 	l.cfg.Telemetry.Filtered.Add(int64(len(unwanted)))
-	l.ack(unwanted)
+	l.ack(unwanted...)
 	l.read.avg = max(bytes/len(in.items), l.read.avg/2, 1)
 }

@@ -17,6 +17,9 @@ import (
 // calls it again. An error never means that nothing was done: a reply may have
 // been lost. [stream.ErrNoGroup] ends the incarnation; the next one recreates
 // the group.
+//
+// A source of replays gives deliveries of Origin Replayed, whichever method
+// they come from.
 type Source interface {
 	Reader
 	Settler

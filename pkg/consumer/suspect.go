@@ -1,6 +1,6 @@
 package consumer
 
-import "slices"
+import "time"
 
 // Entries that kill the process.
 //
@@ -14,84 +14,78 @@ import "slices"
 // the count of the one that caused it and of no other, and what has reached
 // max_deliveries is buried.
 
-type gateState uint8
+// front is the suspect of a consumer whose turn it is, or comes next.
+type front struct {
+	it *item // nil: none, or a stop has released it at the gate
+	at frontStage
+}
+
+type frontStage uint8
 
 const (
-	noGate   gateState = iota
+	nowhere frontStage = iota
 	atGate             // waits to enter
-	pastGate           // holds it
+	raising            // past the gate, its delivery count is being raised
+	due                // past the gate, is the next call
+	called             // past the gate, in a call
 )
 
 // startSuspect brings the next suspect to the gate.
-func (l *loop) startSuspect() {
-	if l.stopping || l.sink.down || l.suspect != nil || l.gate != noGate || len(l.suspects) == 0 {
+func (l *loop) startSuspect(now time.Time) {
+	if l.stopping || l.front.at != nowhere || len(l.suspects) == 0 || !l.takesSuspect(now) {
 		return
 	}
 	it := l.suspects[0]
 	l.suspects = l.suspects[1:]
-	l.suspect, l.gate = it, atGate
+	l.front = front{it, atGate}
 	go func() {
 		entered := l.cfg.Suspects.enter(l.readCtx.Done())
-		l.events <- func() { l.entered(it, entered) }
+		l.events <- func() { l.entered(entered) }
 	}()
 }
 
-// entered goes on with a suspect whose turn has come. From here on a slot is
-// kept for it, see startCalls.
-func (l *loop) entered(it *item, entered bool) {
-	l.gate = noGate
-	if entered {
-		l.gate = pastGate
+// takesSuspect reports whether a suspect would be called before long: a slot
+// is or comes free, and the sink is up, or there is nothing else to probe it.
+func (l *loop) takesSuspect(now time.Time) bool {
+	if l.stuck >= l.cfg.Concurrency {
+		return false
 	}
+	return !l.sink.down || !now.Before(l.sink.next) && len(l.running)+len(l.ready)+len(l.fresh) == 0
+}
+
+// entered goes on with the suspect at the gate. From here on a slot is kept
+// for it, see startCalls.
+func (l *loop) entered(entered bool) {
+	if !entered { // only a stop does that
+		l.front = front{}
+		return
+	}
+	it := l.front.it
+	l.front.at = due
 	switch {
-	case l.stopping || !entered: // stop has released it
+	case it == nil || l.dropLost(it):
 		l.leaveGate()
-	case l.sink.down:
+	case !l.takesSuspect(time.Now()):
 		l.withdrawSuspect()
-	case it.raised: // a retry: this delivery has been counted
-		l.callSuspect(it)
-	default:
+	case !it.raised: // else it is a retry: this delivery has been counted
+		l.front.at = raising
 		l.settle.raises = append(l.settle.raises, it)
 	}
 }
 
-// awaited reports whether the suspect past the gate still needs a slot.
-func (l *loop) awaited() bool {
-	if l.gate != pastGate || l.suspect == nil {
-		return false
-	}
-	for c := range l.running {
-		if c.items[0] == l.suspect {
-			return false
-		}
-	}
-	return true
-}
-
-// withdrawSuspect takes the suspect past the gate back, so that the gate is
-// free for others while this consumer cannot go on.
+// withdrawSuspect takes a suspect that is due back, so that the gate is free
+// for others while this consumer cannot go on.
 func (l *loop) withdrawSuspect() {
-	if !l.awaited() || l.settle.isRaising(l.suspect) {
-		return
+	if l.front.at == due {
+		l.suspects = append([]*item{l.front.it}, l.suspects...)
+		l.leaveGate()
 	}
-	it := l.suspect
-	l.ready = slices.DeleteFunc(l.ready, func(c *call) bool { return c.items[0] == it })
-	l.suspects = append([]*item{it}, l.suspects...)
-	l.leaveGate()
-}
-
-// callSuspect makes a suspect that has passed the gate the next call.
-func (l *loop) callSuspect(it *item) {
-	l.ready = append([]*call{{items: []*item{it}}}, l.ready...)
 }
 
 // leaveGate lets the next suspect of the process pass.
 func (l *loop) leaveGate() {
-	if l.gate == pastGate {
+	if l.front.at > atGate {
 		l.cfg.Suspects.leave()
-		l.gate = noGate
-	}
-	if l.gate == noGate {
-		l.suspect = nil
+		l.front = front{}
 	}
 }

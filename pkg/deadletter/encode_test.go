@@ -26,6 +26,7 @@ func letter(fields ...stream.Field) *deadletter.Letter {
 		Consumer:     "host-0",
 		Handler:      "window",
 		Stage:        deadletter.Handle,
+		Class:        deadletter.ClassError,
 		Error:        "parse odds.ticks: \"x\"",
 		Attempts:     5,
 		Deliveries:   2,

@@ -25,8 +25,17 @@ type Remote interface {
 	// Source returns the view of one consumer, without I/O. Deliveries carry epoch.
 	Source(consumer, epoch string) consumer.Source
 
+	// ReplaySource returns the view of one consumer on what is replayed to the
+	// group, without I/O. It never says that the group is missing.
+	ReplaySource(consumer string) consumer.Source
+
 	// Info tells how far the group is.
 	Info(ctx context.Context) (stream.GroupInfo, error)
+
+	// Losses tells how many entries Redis has trimmed before the group had read
+	// them, since it was last asked by any process: each loss is told once. A
+	// negative number is a loss that may be, of unknown size.
+	Losses(ctx context.Context) (int64, error)
 
 	// Consumers lists the group's consumers in Redis, those of other processes
 	// included.

@@ -47,21 +47,28 @@ type Fanout struct {
 	ctx    context.Context // of everything that runs; done when Serve ends
 	cancel context.CancelCauseFunc
 
-	groupsWG errgroup.Group // never cancelled by a member: all return nil
-	remnants errgroup.Group
+	running  sync.WaitGroup // groups
+	leaving  sync.WaitGroup // remnants
+	remnants remnants
 
 	mu      sync.Mutex
-	current *manifest.Manifest
+	current *manifest.Manifest // nil before the first Apply
 	groups  map[string]*group
 	closing bool
-	unclean []error // what groups could not account for when they stopped
+	unclean []error // what was left undone
 }
 
 // ErrUnknownGroup is wrapped by errors about a name that no running group has.
 var ErrUnknownGroup = errors.New("unknown group")
 
-// ErrStopping is returned by Apply while the process stops.
-var ErrStopping = errors.New("the process is stopping")
+// ErrStale is returned by Apply for a plan whose starting point is no more.
+var ErrStale = errors.New("another manifest has been applied meanwhile")
+
+// Errors of Apply.
+var (
+	ErrStopping = errors.New("the process is stopping")
+	ErrOutdated = errors.New("another manifest was applied meanwhile")
+)
 
 // New returns a Fanout that runs nothing yet.
 func New(cfg Config) *Fanout {
@@ -69,9 +76,9 @@ func New(cfg Config) *Fanout {
 		cfg:      cfg,
 		suspects: consumer.NewGate(),
 		applying: make(chan struct{}, 1),
-		current:  &manifest.Manifest{},
 		groups:   map[string]*group{},
 	}
+	f.remnants.init()
 	f.ctx, f.cancel = context.WithCancelCause(context.Background())
 	return f
 }
@@ -87,29 +94,37 @@ func (f *Fanout) Serve(ctx context.Context) error {
 		g.stop()
 	}
 	f.mu.Unlock()
-	_ = f.groupsWG.Wait() // members return nil
+	f.running.Wait()
 	f.cancel(handler.ErrStopping)
-	err := f.remnants.Wait()
+	f.leaving.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return errors.Join(append(f.unclean, err)...)
+	return errors.Join(f.unclean...)
+}
+
+// leftUndone notes what Serve is to return.
+func (f *Fanout) leftUndone(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unclean = append(f.unclean, err)
 }
 
 // Prepared is a manifest whose handlers are built and which waits to be applied
 // or discarded.
 type Prepared struct {
 	Plan     manifest.Plan
+	base     *manifest.Manifest // what the plan starts from
 	manifest *manifest.Manifest
 	handlers map[string]handler.Handler
 }
 
 // Prepare plans the change to m and builds the handlers of every group that m
-// starts or replaces. With strict, the first that cannot be built is an error
-// and everything is undone; otherwise such a group builds its own handler when
+// starts or replaces. With strict, any that cannot be built is an error and
+// everything is undone; otherwise such a group builds its own handler when
 // it starts, under its own supervision. Nothing that runs is touched.
 func (f *Fanout) Prepare(m *manifest.Manifest, strict bool) (*Prepared, error) {
 	f.mu.Lock()
-	p := &Prepared{Plan: manifest.Diff(f.current, m), manifest: m, handlers: map[string]handler.Handler{}}
+	p := &Prepared{Plan: manifest.Diff(f.current, m), base: f.current, manifest: m, handlers: map[string]handler.Handler{}}
 	f.mu.Unlock()
 	var faults []error
 	for _, name := range append(slices.Clone(p.Plan.Start), p.Plan.Replace...) {
@@ -141,7 +156,7 @@ func (f *Fanout) build(g manifest.Group) (h handler.Handler, err error) {
 	return h, nil
 }
 
-// Discard closes what Prepare has built.
+// Discard closes what Prepare has built. It does nothing after an Apply.
 func (p *Prepared) Discard() {
 	for _, h := range p.handlers {
 		_ = h.Close() // never used: there is nothing that it could have lost
@@ -151,23 +166,27 @@ func (p *Prepared) Discard() {
 
 // Apply makes the running groups those of p: it drains what is gone or changed,
 // then starts what is new. It returns when that is done. One Apply runs at a
-// time; one that was prepared before another was applied is refused.
+// time; one that was prepared before another was applied is [ErrOutdated].
+// What is not applied is discarded.
 func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
+	defer p.Discard()
 	select {
 	case f.applying <- struct{}{}:
 	case <-ctx.Done():
-		p.Discard()
 		return context.Cause(ctx)
 	}
 	defer func() { <-f.applying }()
 
 	f.mu.Lock()
+	if f.current != p.base {
+		f.mu.Unlock()
+		return ErrOutdated
+	}
 	var stopping []*group
 	for _, name := range append(slices.Clone(p.Plan.Stop), p.Plan.Replace...) {
-		if g := f.groups[name]; g != nil {
-			stopping = append(stopping, g)
-			g.stop()
-		}
+		g := f.groups[name]
+		stopping = append(stopping, g)
+		g.stop()
 	}
 	f.mu.Unlock()
 	for _, g := range stopping {
@@ -176,13 +195,12 @@ func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closing {
+		return ErrStopping
+	}
 	for _, g := range stopping {
 		delete(f.groups, g.m.Name)
 		f.cfg.Metrics.Remove(g.m.Name)
-	}
-	if f.closing {
-		p.Discard()
-		return ErrStopping
 	}
 	for _, name := range p.Plan.Adjust {
 		m, _ := find(p.manifest, name)
@@ -192,6 +210,7 @@ func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
 		m, _ := find(p.manifest, name)
 		f.start(m, p.handlers[name])
 	}
+	p.handlers = nil // the groups' now
 	f.current = p.manifest
 	return nil
 }
@@ -200,14 +219,11 @@ func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
 func (f *Fanout) start(m manifest.Group, h handler.Handler) {
 	g := newGroup(f, m, h)
 	f.groups[m.Name] = g
-	f.groupsWG.Go(func() error {
+	f.running.Go(func() {
 		defer close(g.done)
-		if err := g.serve(f.ctx); err != nil {
-			f.mu.Lock()
-			f.unclean = append(f.unclean, err)
-			f.mu.Unlock()
+		if err := g.serve(); err != nil {
+			f.leftUndone(err)
 		}
-		return nil
 	})
 }
 
@@ -236,7 +252,7 @@ func (f *Fanout) RestartAll(cause string) {
 // names of the running groups, in the order of the manifest; mu is held.
 func (f *Fanout) names() []string {
 	var names []string
-	for _, g := range f.current.Groups {
+	for _, g := range f.manifest().Groups {
 		if f.groups[g.Name] != nil {
 			names = append(names, g.Name)
 		}
@@ -244,10 +260,17 @@ func (f *Fanout) names() []string {
 	return names
 }
 
-// Manifest is the one that was applied last.
+// Manifest is the one that was applied last, an empty one before that.
 func (f *Fanout) Manifest() *manifest.Manifest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.manifest()
+}
+
+func (f *Fanout) manifest() *manifest.Manifest {
+	if f.current == nil {
+		return &manifest.Manifest{}
+	}
 	return f.current
 }
 

@@ -21,6 +21,7 @@ import (
 type group struct {
 	f          *Fanout
 	m          manifest.Group // as started; only consumers changes later, see want
+	key        redisGroup
 	remote     Remote
 	supervisor *supervisor.Supervisor
 	telemetry  *telemetry.Group
@@ -33,7 +34,6 @@ type group struct {
 	done       chan struct{} // closed when serve has returned
 
 	scaled   chan struct{} // capacity 1: want has changed
-	freed    chan struct{} // capacity 1: a remnant has ended
 	prebuilt handler.Handler
 
 	mu        sync.Mutex
@@ -53,22 +53,21 @@ type group struct {
 	info      *stream.GroupInfo // nil: not known
 	infoAt    time.Time
 	consumers []*consumer.Consumer
-	remnants  map[string]int // calls by the name of their consumer
+	replayer  *consumer.Consumer // of the replay stream; nil while none runs
+	remnants  map[string]int     // calls by the name of their consumer
 }
 
 func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
 	logger := f.cfg.Logger.With(telemetry.KeyGroup, m.Name)
 	g := &group{
-		f: f, m: m, prebuilt: h,
+		f: f, m: m, key: redisGroup{m.Stream, m.Group}, prebuilt: h,
 		remote:    f.cfg.Broker.Remote(m),
 		telemetry: f.cfg.Metrics.Group(m.Name, m.Stream, m.Handler.Type),
 		logger:    logger,
 		logs:      consumer.NewLogs(logger),
 		done:      make(chan struct{}),
 		scaled:    make(chan struct{}, 1),
-		freed:     make(chan struct{}, 1),
 		want:      m.Consumers,
-		remnants:  map[string]int{},
 	}
 	g.failing = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group failed", End: "group is healthy again"}
 	g.away = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group cannot start, redis does not let it", End: "redis lets the group start"}
@@ -84,16 +83,16 @@ func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
 
 // stop asks the group to drain and end for good.
 func (g *group) stop() {
+	g.cancel(handler.ErrStopping) // first: from then on no other state comes
 	g.setState(telemetry.StateDraining)
-	g.cancel(handler.ErrStopping)
 }
 
 // serve runs the group until it is stopped. It returns what could not be
 // accounted for.
-func (g *group) serve(context.Context) error {
+func (g *group) serve() error {
 	err := g.supervisor.Serve(g.ctx)
-	if h := g.takePrebuilt(); h != nil {
-		err = errors.Join(err, h.Close())
+	if h := g.takePrebuilt(); h != nil { // stopped before it began
+		_ = h.Close()
 	}
 	g.setState(telemetry.StateStopped)
 	if errors.Is(err, consumer.ErrUnconfirmed) {
@@ -102,11 +101,15 @@ func (g *group) serve(context.Context) error {
 	return nil
 }
 
-// adjust changes the number of consumers without a restart.
+// adjust takes over what needs no restart.
 func (g *group) adjust(m manifest.Group) {
 	g.mu.Lock()
+	changed := g.want != m.Consumers
 	g.want = m.Consumers
 	g.mu.Unlock()
+	if !changed {
+		return
+	}
 	g.logger.Info("group scaled", "consumers", m.Consumers)
 	select {
 	case g.scaled <- struct{}{}:
@@ -187,23 +190,66 @@ func (g *group) takePrebuilt() handler.Handler {
 	return h
 }
 
-// caughtUp returns when all that is in the stream now is settled.
+// caughtUp returns when all that is in the stream now is settled, or gone with
+// the stream, or the group is stopped.
 func (g *group) caughtUp(ctx context.Context) error {
 	const poll = 100 * time.Millisecond
 	var target stream.ID
 	for known := false; ; {
-		info, err := g.remote.Info(ctx)
-		switch {
-		case err == nil && !known:
-			target, known = info.LastGenerated, true
-			fallthrough
-		case err == nil && known:
+		if info, err := g.remote.Info(ctx); err == nil {
+			if !known || info.LastGenerated.Before(target) {
+				target, known = info.LastGenerated, true
+			}
 			if !info.LowWater().Before(target) {
 				return nil
 			}
+		}
+		select {
+		case <-g.done:
+			return nil
+		default:
 		}
 		if !pause(ctx, poll) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// running are the consumers of the present incarnation.
+func (g *group) running() []*consumer.Consumer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.consumers
+}
+
+func (g *group) setConsumers(cs []*consumer.Consumer) {
+	g.telemetry.ConsumersRunning.Set(int64(len(cs)))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.consumers = cs
+}
+
+// wanted is the number of consumers that should run.
+func (g *group) wanted() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.want
+}
+
+func (g *group) setStartErr(text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.startErr = text
+}
+
+func (g *group) setLowWater(id stream.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lowWater = id
+}
+
+func (g *group) seenLowWater() stream.ID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lowWater
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,54 +63,55 @@ func (g *group) incarnation(ctx context.Context, _ int) error {
 // run opens the group in Redis and runs its consumers until one of them fails
 // or ctx is done.
 func (g *group) run(ctx context.Context, h *sharedHandler) error {
-	opened, err := g.open(ctx)
-	if err != nil {
-		return nil // ctx is done
-	}
-	engine, err := g.newEngine(h, opened.Epoch)
+	e, err := g.newEngine(h)
 	if err != nil {
 		return err
 	}
-	if err := engine.adopt(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("adopt entries of former consumers: %w", err)
+	if err := e.open(ctx); err != nil {
+		return nil // ctx is done
 	}
-
 	all, ctx := errgroup.WithContext(ctx)
-	engine.all, engine.ctx = all, ctx
-	all.Go(supervisor.Guard(func() error { return engine.scale() }))
-	all.Go(supervisor.Guard(func() error { return engine.sweep() }))
+	e.all, e.ctx = all, ctx
+	all.Go(supervisor.Guard(e.scale))
+	all.Go(supervisor.Guard(e.replay))
+	all.Go(supervisor.Guard(e.sweep))
 	all.Go(supervisor.Guard(func() error { return g.watch(ctx) }))
 	g.setState(telemetry.StateRunning)
 	g.logger.Info("group runs", telemetry.KeyStream, g.m.Stream, telemetry.KeyHandler, g.m.Handler.Type, "consumers", g.wanted())
 	err = all.Wait()
 	g.setConsumers(nil)
-	g.telemetry.ConsumersRunning.Set(0)
+	g.forgetLag()
 	return err
 }
 
-// open makes sure that the group is there. It returns an error only when ctx
-// was done before.
-func (g *group) open(ctx context.Context) (Opened, error) {
+// open makes sure that the group is there, and that what former consumers of
+// ours have left is free. It returns an error only when ctx was done before.
+func (e *engine) open(ctx context.Context) error {
+	g := e.g
 	for n := 1; ; n++ {
 		opened, err := g.remote.Ensure(ctx)
 		if err == nil {
-			g.away.Clear()
 			g.note(opened)
-			return opened, nil
+			e.epoch = opened.Epoch
+			err = e.adopt(ctx)
+		}
+		if err == nil {
+			g.away.Clear()
+			g.setStartErr("")
+			return nil
 		}
 		if ctx.Err() == nil {
 			g.away.Fault(err)
 			g.setStartErr(err.Error())
 		}
 		if !pause(ctx, redisBackoff.Delay(n)) {
-			return Opened{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
 
 // note tells what opening the group has found.
 func (g *group) note(o Opened) {
-	g.setStartErr("")
 	if o.NewEpoch || o.Created {
 		g.setLowWater(stream.ID{})
 	}
@@ -120,13 +122,18 @@ func (g *group) note(o Opened) {
 	case o.Recreated:
 		g.logger.Error("group was missing in redis and was created again", "after", o.At.String(), "epoch", o.Epoch, "note", o.Note)
 	case o.Created:
-		g.logger.Info("group created", telemetry.KeyStream, g.m.Stream, "after", o.At.String(), "note", o.Note)
+		attrs := []any{telemetry.KeyStream, g.m.Stream, "after", o.At.String()}
+		if o.Note != "" {
+			attrs = append(attrs, "note", o.Note)
+		}
+		g.logger.Info("group created", attrs...)
 	case o.Note != "":
 		g.logger.Warn("group found", "note", o.Note)
 	}
 }
 
-// engine is what an incarnation runs. Its consumers belong to scale's goroutine.
+// engine is what an incarnation runs in Redis. Its members belong to scale's
+// goroutine.
 type engine struct {
 	g       *group
 	h       *sharedHandler
@@ -135,13 +142,19 @@ type engine struct {
 	prefix  string // of the consumers' names
 	all     *errgroup.Group
 	ctx     context.Context
-	cancels []context.CancelCauseFunc // of the consumers, by order
-	ended   []chan struct{}
-	names   []string
+	members []*member
 }
 
-func (g *group) newEngine(h *sharedHandler, epoch string) (*engine, error) {
-	e := &engine{g: g, h: h, epoch: epoch, prefix: g.f.cfg.Instance() + "-"}
+// member is a consumer of an engine.
+type member struct {
+	*consumer.Consumer
+	name   string
+	cancel context.CancelCauseFunc
+	ended  chan struct{} // closed when it has
+}
+
+func (g *group) newEngine(h *sharedHandler) (*engine, error) {
+	e := &engine{g: g, h: h, prefix: g.f.cfg.Instance() + "-"}
 	if g.m.Where != "" {
 		var err error
 		if e.where, err = event.Compile(g.m.Where); err != nil {
@@ -154,16 +167,12 @@ func (g *group) newEngine(h *sharedHandler, epoch string) (*engine, error) {
 // scale keeps as many consumers running as are wanted.
 func (e *engine) scale() error {
 	for {
-		for len(e.cancels) < e.g.wanted() {
+		for len(e.members) < e.g.wanted() {
 			e.add()
 		}
-		for n := len(e.cancels) - 1; n >= e.g.wanted(); n-- {
-			e.cancels[n](handler.ErrStopping)
-			<-e.ended[n]
-			e.cancels, e.ended, e.names = e.cancels[:n], e.ended[:n], e.names[:n]
-			e.g.dropConsumer(n)
+		for len(e.members) > e.g.wanted() {
+			e.remove()
 		}
-		e.g.telemetry.ConsumersRunning.Set(int64(len(e.cancels)))
 		select {
 		case <-e.g.scaled:
 		case <-e.ctx.Done():
@@ -174,22 +183,51 @@ func (e *engine) scale() error {
 
 // add starts one more consumer, under the lowest number that is free.
 func (e *engine) add() {
-	name := e.g.freeName(e.prefix, e.names)
-	c := consumer.New(e.config(name, e.g.remote.Source(name, e.epoch)))
 	ctx, cancel := context.WithCancelCause(e.ctx)
-	ended := make(chan struct{})
-	e.cancels, e.ended, e.names = append(e.cancels, cancel), append(e.ended, ended), append(e.names, name)
-	e.g.addConsumer(c)
-	c.Claim()
+	name := freeName(e.prefix, e.g.usedNames())
+	m := &member{
+		Consumer: consumer.New(e.config(name, e.g.remote.Source(name, e.epoch))),
+		name:     name, cancel: cancel, ended: make(chan struct{}),
+	}
+	e.members = append(e.members, m)
+	e.publish()
+	m.Claim()
 	e.all.Go(func() error {
-		defer close(ended)
+		defer close(m.ended)
 		defer cancel(nil)
-		err := supervisor.Guard(func() error { return c.Serve(ctx) })()
+		err := supervisor.Guard(func() error { return m.Serve(ctx) })()
+		if errors.Is(err, consumer.ErrUnconfirmed) && e.ctx.Err() == nil && errors.Is(context.Cause(ctx), handler.ErrStopping) {
+			e.g.logger.Warn("consumer removed, its entries come again", telemetry.KeyConsumer, name, telemetry.KeyError, err)
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("consumer %s: %w", name, err)
 		}
 		return nil
 	})
+}
+
+// remove ends the consumer that was added last, and leaves what it had to the
+// others.
+func (e *engine) remove() {
+	last := len(e.members) - 1
+	m := e.members[last]
+	m.cancel(handler.ErrStopping)
+	<-m.ended
+	e.members = e.members[:last]
+	e.publish()
+	if !slices.Contains(e.g.usedNames(), m.name) {
+		_ = e.freeAll(e.ctx, m.name) // else they are claimed when they have been idle
+	}
+}
+
+// publish shows the consumers to others.
+func (e *engine) publish() {
+	all := make([]*consumer.Consumer, len(e.members))
+	for i, m := range e.members {
+		all[i] = m.Consumer
+	}
+	e.g.setConsumers(all)
 }
 
 func (e *engine) config(name string, source consumer.Source) consumer.Config {
@@ -225,19 +263,19 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 func (e *engine) adopt(ctx context.Context) error {
 	present, err := e.g.remote.Consumers(ctx)
 	if err != nil {
-		return nil // the sweep finds them later
+		return fmt.Errorf("list consumers: %w", err)
 	}
-	var mine []string
+	used := e.g.usedNames()
 	for range e.g.wanted() {
-		mine = append(mine, e.g.freeName(e.prefix, mine))
+		used = append(used, freeName(e.prefix, used))
 	}
 	for _, c := range present {
 		number, ours := strings.CutPrefix(c.Name, e.prefix)
-		if _, err := strconv.Atoi(number); !ours || err != nil || c.Pending == 0 || contains(mine, c.Name) || e.g.isRemnant(c.Name) {
+		if _, err := strconv.Atoi(number); !ours || err != nil || c.Pending == 0 || slices.Contains(used, c.Name) {
 			continue
 		}
 		if err := e.freeAll(ctx, c.Name); err != nil {
-			return err
+			return fmt.Errorf("free what %s has left: %w", c.Name, err)
 		}
 	}
 	return nil
@@ -287,20 +325,4 @@ func (e *engine) sweep() error {
 		}
 	}
 	return nil
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
-
-// wanted is the number of consumers that should run.
-func (g *group) wanted() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.want
 }

@@ -2,13 +2,16 @@ package fanout
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
 
 	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/handler"
-	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/supervisor"
 	"example.com/fanout/pkg/telemetry"
 )
 
@@ -43,27 +46,73 @@ func (h *sharedHandler) release() {
 	}
 }
 
+// remnants are those of the process: they outlive their group where that is
+// stopped or replaced, and a successor of it must not use their names.
+type remnants struct {
+	mu    sync.Mutex
+	of    map[redisGroup]map[string]int // calls by the name of their consumer
+	ended chan struct{}                 // closed, and replaced, when a remnant has ended
+}
+
+// redisGroup tells groups apart as Redis does.
+type redisGroup struct{ stream, group string }
+
+func (r *remnants) init() {
+	r.of = map[redisGroup]map[string]int{}
+	r.ended = make(chan struct{})
+}
+
+func (r *remnants) add(of redisGroup, name string, calls int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of[of] == nil {
+		r.of[of] = map[string]int{}
+	}
+	r.of[of][name] = calls
+}
+
+func (r *remnants) remove(of redisGroup, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.of[of], name)
+	close(r.ended)
+	r.ended = make(chan struct{})
+}
+
+// calls returns how many calls of a group are abandoned. The channel is closed
+// when that has changed.
+func (r *remnants) calls(of redisGroup) (n int, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, calls := range r.of[of] {
+		n += calls
+	}
+	return n, r.ended
+}
+
+// names are those of the consumers of a group's remnants.
+func (r *remnants) names(of redisGroup) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.of[of]))
+}
+
 // keep serves a remnant until its calls have returned or the process stops.
 func (g *group) keep(r *consumer.Remnant, h *sharedHandler) {
 	h.use()
-	g.mu.Lock()
-	g.remnants[r.Name()] = r.Calls()
-	g.mu.Unlock()
+	g.f.remnants.add(g.key, r.Name(), r.Calls())
 	g.logger.Warn("handler calls abandoned", telemetry.KeyConsumer, r.Name(), telemetry.KeyCount, r.Calls())
-	g.f.remnants.Go(func() error {
-		err := r.Serve(g.f.ctx)
-		g.mu.Lock()
-		delete(g.remnants, r.Name())
-		g.mu.Unlock()
-		select {
-		case g.freed <- struct{}{}:
-		default:
-		}
+	g.f.leaving.Go(func() {
+		err := supervisor.Guard(func() error { return r.Serve(g.f.ctx) })()
+		g.f.remnants.remove(g.key, r.Name())
 		if err == nil {
 			g.logger.Info("abandoned handler calls returned", telemetry.KeyConsumer, r.Name())
-			h.release()
+		} else {
+			g.f.leftUndone(fmt.Errorf("groups.%s: %w", g.m.Name, err))
 		}
-		return err // the handler stays open under a call that has not returned
+		if err == nil || errors.Is(err, consumer.ErrUnconfirmed) && !errors.Is(err, consumer.ErrUnreturned) {
+			h.release() // it stays open under a call that has not returned
+		}
 	})
 }
 
@@ -71,100 +120,43 @@ func (g *group) keep(r *consumer.Remnant, h *sharedHandler) {
 // has consumers: each restart would add to them. It returns an error when ctx
 // was done first.
 func (g *group) waitForRemnants(ctx context.Context) error {
-	for {
-		g.mu.Lock()
-		calls := 0
-		for _, n := range g.remnants {
-			calls += n
-		}
-		stuck := calls > g.want
-		g.mu.Unlock()
-		if !stuck {
+	for held := false; ; held = true {
+		calls, changed := g.f.remnants.calls(g.key)
+		if calls <= g.wanted() {
+			if held {
+				g.setStartErr("")
+				g.setState(telemetry.StateStarting)
+			}
 			return nil
 		}
-		g.setState(telemetry.StateTripped)
-		g.setStartErr("stuck: more handler calls have been abandoned than the group has consumers; it goes on when they return")
-		g.logger.Error("group tripped as stuck", "abandoned", calls)
+		if !held {
+			g.setState(telemetry.StateTripped)
+			g.setStartErr("stuck: more handler calls have been abandoned than the group has consumers; it goes on when they return")
+			g.logger.Error("group tripped as stuck", "abandoned", calls)
+		}
 		select {
-		case <-g.freed:
-			g.setStartErr("")
-			g.setState(telemetry.StateStarting)
+		case <-changed:
+		case <-g.scaled:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// freeName returns the first of prefix0, prefix1, … that neither one of taken
-// nor a remnant has.
-func (g *group) freeName(prefix string, taken []string) string {
+// freeName returns the first of prefix0, prefix1, … that is not among taken.
+func freeName(prefix string, taken []string) string {
 	for n := 0; ; n++ {
-		name := prefix + strconv.Itoa(n)
-		if !slices.Contains(taken, name) && !g.isRemnant(name) {
+		if name := prefix + strconv.Itoa(n); !slices.Contains(taken, name) {
 			return name
 		}
 	}
 }
 
-func (g *group) isRemnant(name string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	_, is := g.remnants[name]
-	return is
-}
-
 // usedNames are the names of all that runs for the group in this process.
 func (g *group) usedNames() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var names []string
-	for _, c := range g.consumers {
+	names := g.f.remnants.names(g.key)
+	for _, c := range g.running() {
 		names = append(names, c.Status().Name)
 	}
-	for name := range g.remnants {
-		names = append(names, name)
-	}
 	return names
-}
-
-func (g *group) addConsumer(c *consumer.Consumer) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.consumers = append(slices.Clip(g.consumers), c)
-}
-
-func (g *group) dropConsumer(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.consumers = slices.Delete(slices.Clone(g.consumers), n, n+1)
-}
-
-func (g *group) setConsumers(cs []*consumer.Consumer) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.consumers = cs
-}
-
-func (g *group) running() []*consumer.Consumer {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.consumers
-}
-
-func (g *group) setStartErr(text string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.startErr = text
-}
-
-func (g *group) setLowWater(id stream.ID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.lowWater = id
-}
-
-func (g *group) seenLowWater() stream.ID {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.lowWater
 }

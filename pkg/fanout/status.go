@@ -43,7 +43,7 @@ func (f *Fanout) Status() []Status {
 		groups []*group
 		all    []Status
 	)
-	for _, m := range f.current.Groups {
+	for _, m := range f.manifest().Groups {
 		if g := f.groups[m.Name]; g != nil {
 			groups, all = append(groups, g), append(all, Status{Manifest: m})
 		}
@@ -63,11 +63,9 @@ func (g *group) status(m manifest.Group) Status {
 		RestartCause: g.restarted.cause, RestartedAt: g.restarted.at, NextRestart: g.next,
 		Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
 	}
-	for _, n := range g.remnants {
-		s.Abandoned += n
-	}
-	consumers, startErr := g.consumers, g.startErr
+	consumers, startErr := g.everyConsumer(), g.startErr
 	g.mu.Unlock()
+	s.Abandoned, _ = g.f.remnants.calls(g.key)
 
 	for _, c := range consumers {
 		cs := c.Status()

@@ -91,9 +91,16 @@ type Retry struct {
 
 // DeadLetter names the dead-letter stream.
 type DeadLetter struct {
-	Stream string `yaml:"stream" scope:"group" doc:"default: {<stream>}:dead:<group>"`
-	MaxLen int64  `yaml:"max_len" default:"100000" min:"1" max:"1000000000" doc:"letters at most; when it is full the group holds"`
+	Stream   string `yaml:"stream" scope:"group" doc:"default: {<stream>}:dead:<group>"`
+	MaxLen   int64  `yaml:"max_len" default:"100000" min:"1" max:"1000000000" doc:"letters at most; overflow says what happens then"`
+	Overflow string `yaml:"overflow" default:"hold" enum:"hold,drop_oldest" doc:"when there are max_len letters: hold takes no new entries until there is room, drop_oldest drops the oldest letters and counts them"`
 }
+
+// What DeadLetter.Overflow may be.
+const (
+	HoldLetters = "hold"
+	DropOldest  = "drop_oldest"
+)
 
 // Claim says when entries of others are taken over.
 type Claim struct {

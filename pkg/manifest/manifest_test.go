@@ -45,7 +45,7 @@ func TestShippedGroups(t *testing.T) {
 		Batch: manifest.Batch{Size: 256, Bytes: 4 << 20}, Timeout: 30 * time.Second,
 		Retry:         manifest.Retry{Attempts: 5, MinBackoff: 100 * time.Millisecond, MaxBackoff: 30 * time.Second},
 		MaxDeliveries: 10,
-		DeadLetter:    manifest.DeadLetter{Stream: "{events_stream}:dead:analytics", MaxLen: 100_000},
+		DeadLetter:    manifest.DeadLetter{Stream: "{events_stream}:dead:analytics", MaxLen: 100_000, Overflow: manifest.HoldLetters},
 		Claim:         manifest.Claim{MinIdle: time.Minute, Interval: 15 * time.Second},
 		Restart:       manifest.Restart{Intensity: 5, Period: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute},
 		DrainTimeout:  20 * time.Second, Dedupe: 7 * 24 * time.Hour,
@@ -86,6 +86,9 @@ func TestEverything(t *testing.T) {
 	}
 	if got := g.DeadLetter.Stream; got != "orders:{eu}:dead:audit trail" {
 		t.Errorf("dead letters of a stream with a hash tag go to %q", got)
+	}
+	if first, last := m.Groups[0].DeadLetter, m.Groups[1].DeadLetter; first.Overflow != manifest.HoldLetters || last.Overflow != manifest.DropOldest {
+		t.Errorf("overflow %q and %q", first.Overflow, last.Overflow)
 	}
 	wantFields := []pathOf{{"no", "a.no"}, {"yes", "a.yes"}, {"1", "b"}}
 	if diff := cmp.Diff(&logConfig{Level: "warn", Fields: wantFields}, m.Groups[1].Handler.Config); diff != "" {

@@ -92,7 +92,7 @@ func (g *Group) save(c Checkpoint) error {
 		return nil
 	}
 	g.mu.Lock()
-	same := g.saved.ID == c.ID && g.saved.Epoch == c.Epoch
+	same := g.saved == c
 	g.mu.Unlock()
 	if same {
 		return nil

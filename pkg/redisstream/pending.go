@@ -26,6 +26,9 @@ func (s *Source) Own(ctx context.Context, after stream.ID, max int) (stream.Page
 	if err != nil {
 		return stream.Page{}, err
 	}
+	if err := s.sameEpoch(ctx); err != nil {
+		return stream.Page{}, err
+	}
 	page := stream.Page{Next: v.id(), Done: v.flag()}
 	if page.Next.IsZero() {
 		page.Next = after
@@ -43,6 +46,9 @@ func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Durat
 	v, err := s.group.client.run(ctx, s.op("claim"), claimScript, []string{s.group.cfg.Stream},
 		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes, flag(server.Simulated))
 	if err != nil {
+		return stream.Page{}, err
+	}
+	if err := s.sameEpoch(ctx); err != nil {
 		return stream.Page{}, err
 	}
 	page := stream.Page{Next: v.id()}

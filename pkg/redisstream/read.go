@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,6 +29,9 @@ func (s *Source) Read(ctx context.Context, max int, wait time.Duration) ([]strea
 		var entries []stream.Entry
 		entries, err = decodeRead(raw)
 		if len(entries) > 0 {
+			if err := s.sameEpoch(ctx); err != nil {
+				return nil, err
+			}
 			return s.fresh(entries), nil
 		}
 		if unusable(err) || errors.Is(err, errReply) {
@@ -40,6 +44,20 @@ func (s *Source) Read(ctx context.Context, max int, wait time.Duration) ([]strea
 		return nil, done
 	}
 	return nil, wrap(s.op("read"), err)
+}
+
+// sameEpoch fails when the group has been opened by another process since, on
+// another stream: what was read is of an epoch that is not ours. A process that
+// had no read under way when the old stream went would not notice otherwise.
+func (s *Source) sameEpoch(ctx context.Context) error {
+	epoch, err := s.group.client.rdb.Get(context.WithoutCancel(ctx), s.group.epochKey).Result()
+	switch {
+	case errors.Is(err, redis.Nil), err == nil && epoch == s.epoch: // missing: it was evicted, and is put back
+		return nil
+	case err != nil:
+		return wrap(s.op("read epoch for"), err)
+	}
+	return fmt.Errorf("%s: %w: its stream is another one now", s.op("read"), stream.ErrNoGroup)
 }
 
 func (s *Source) fresh(entries []stream.Entry) []stream.Delivery {

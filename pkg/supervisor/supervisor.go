@@ -85,8 +85,8 @@ func New(policy Policy, run func(ctx context.Context, incarnation int) error, ob
 
 // Restart ends the running incarnation, with [ErrRestart] as the cause of its
 // context, and starts the next one at once; it also ends a wait for a restart
-// and the cooling down of a tripped child. Requests that come while one is
-// pending are one.
+// and the cooling down of a tripped child. The next start meets all requests
+// that came before it.
 func (s *Supervisor) Restart(cause string) {
 	select {
 	case s.restart <- cause:
@@ -103,6 +103,10 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 		last     Event
 	)
 	for n := 1; ; n++ {
+		select {
+		case <-s.restart: // came while the last incarnation was ending
+		default:
+		}
 		s.observe(Event{State: Running, Incarnation: n, Err: last.Err, Restart: last.Restart})
 		began := time.Now()
 		err, cause := s.incarnation(ctx, n)

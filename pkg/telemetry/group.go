@@ -23,6 +23,8 @@ type Group struct {
 	DeadLetters  [NumStages]Counter  // letters written
 	Lost         [NumLosses]Counter  // entries that Redis lost
 
+	LettersDropped Counter // letters that had to make room for new ones
+
 	AcksOK     Counter // ack commands that Redis confirmed
 	AcksFailed Counter // ack commands that it did not
 

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,26 +31,28 @@ func (r *round) stop(f fault) error {
 	return nil
 }
 
-// steal stops a process beyond min_idle, and lets somebody else take over what
-// it holds and keep it for longer than the process takes to notice. What has
-// been taken over must then still be pending, and theirs.
-func (r *round) steal(f fault) error {
+// thief is a consumer of nobody's.
+const thief = "thief"
+
+// steal stops the processes beyond min_idle, and lets somebody else take over
+// what they hold and keep it for longer than they take to notice. What has been
+// taken over must then still be pending, and the thief's.
+func (r *round) steal(fault) error {
 	r.steady.Lock()
 	defer r.steady.Unlock()
-	const thief = "thief"
 	ctx := context.Background()
-	// Every process, for else another one is quicker.
-	r.tellAll(syscall.SIGSTOP)
-	time.Sleep(hastyIdle + 100*time.Millisecond)
-	claimed, _, err := r.rdb.XAutoClaimJustID(ctx, &redis.XAutoClaimArgs{
-		Stream: streamKey, Group: slow, Consumer: thief, MinIdle: hastyIdle, Start: "0-0", Count: 1000,
-	}).Result()
-	r.tellAll(syscall.SIGCONT)
-	if err != nil {
-		return err
+	var claimed []string
+	for range 3 { // what slow holds may be gone from the stream
+		var err error
+		if claimed, err = r.takeOver(ctx); err != nil {
+			return err
+		}
+		if len(claimed) > 0 {
+			break
+		}
 	}
 	if len(claimed) == 0 {
-		return nil
+		return errors.New("there was nothing to take over")
 	}
 	keep := func(args ...any) error {
 		for _, id := range claimed {
@@ -76,6 +79,20 @@ func (r *round) steal(f fault) error {
 		}
 	}
 	return keep("IDLE", time.Hour.Milliseconds(), "JUSTID")
+}
+
+// takeOver claims what slow holds in stopped processes, and lets them go on.
+func (r *round) takeOver(ctx context.Context) ([]string, error) {
+	r.brake(true) // so that it holds some
+	time.Sleep(500 * time.Millisecond)
+	r.tellAll(syscall.SIGSTOP) // all of them, for else another one is quicker
+	defer r.tellAll(syscall.SIGCONT)
+	time.Sleep(hastyIdle + 100*time.Millisecond)
+	r.brake(false)
+	claimed, _, err := r.rdb.XAutoClaimJustID(ctx, &redis.XAutoClaimArgs{
+		Stream: streamKey, Group: slow, Consumer: thief, MinIdle: hastyIdle, Start: "0-0", Count: 1000,
+	}).Result()
+	return claimed, err
 }
 
 func (r *round) restartStorm(f fault) error {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -197,11 +198,15 @@ func (r *round) trim(f fault) error {
 	time.Sleep(f.hold)
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	present := r.ledger.present()
-	if len(present) == 0 {
-		return nil
+	before, err := r.take(nil)
+	if err != nil {
+		return err
 	}
-	below := present[len(present)*9/10].id
+	_, unread := r.ledger.unsettled(before[slow], stream.MaxID)
+	if len(unread) < 2 {
+		return errors.New("slow has read everything")
+	}
+	below := unread[min(200*f.n, len(unread)-1)].id
 	at, err := r.take(func(p redis.Pipeliner) { p.XTrimMinID(context.Background(), streamKey, below.String()) })
 	if err != nil {
 		return err

@@ -18,11 +18,19 @@ import (
 func (r *round) cutRequests(f fault) error { return r.cuts(f, 0.5, wire.Requests) }
 func (r *round) cutReplies(f fault) error  { return r.cuts(f, 0.5, wire.Replies) }
 
-// cutEverywhere leaves hardly a connection whole, and hardly an acknowledgement
-// confirmed.
+// cutEverywhere leaves hardly a connection whole. Then it cuts what is told to
+// Redis alone, and no read: nothing gives a consumer cause to look through its
+// pending list.
 func (r *round) cutEverywhere(f fault) error {
-	f.n *= 3
-	return r.cuts(f, 0.7, wire.Requests, wire.Replies)
+	if err := r.cuts(f, 0.7, wire.Requests, wire.Replies); err != nil {
+		return err
+	}
+	time.Sleep(f.hold)
+	for range 2 * f.n {
+		r.proxy.CutWord("evalsha")
+		time.Sleep(150 * time.Millisecond)
+	}
+	return nil
 }
 
 func (r *round) cuts(f fault, share float64, directions ...wire.Direction) error {

@@ -15,7 +15,7 @@ const secret = "whsec_c2VjcmV0LW9mLXRoZS1jaGFvcy1zdWl0ZS10ZXN0"
 
 // hook is the web service that is notified. Down, it does not listen.
 type hook struct {
-	addr     string
+	addr     string // stays the same
 	verifier *standardwebhooks.Webhook
 
 	mu     sync.Mutex
@@ -29,8 +29,18 @@ func newHook() (*hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hook{addr: "127.0.0.1:0", verifier: verifier, came: map[int64]int{}}
-	return h, h.up()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("open hook: %w", err)
+	}
+	h := &hook{addr: l.Addr().String(), verifier: verifier, came: map[int64]int{}}
+	h.serve(l)
+	return h, nil
+}
+
+func (h *hook) serve(l net.Listener) {
+	h.server = &http.Server{Handler: h}
+	go h.server.Serve(l)
 }
 
 func (h *hook) up() error {
@@ -43,9 +53,7 @@ func (h *hook) up() error {
 	if err != nil {
 		return fmt.Errorf("open hook: %w", err)
 	}
-	h.addr = l.Addr().String()
-	h.server = &http.Server{Handler: h}
-	go h.server.Serve(l)
+	h.serve(l)
 	return nil
 }
 

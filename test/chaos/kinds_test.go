@@ -23,7 +23,6 @@ var kinds = []kind{
 	{"hook down", redisLane, always, (*round).hookDown},
 	{"disk full", redisLane, onlyPatient, (*round).diskFull},
 	{"store locked", redisLane, onlyPatient, (*round).lockStore},
-	{"cuts everywhere", redisLane, onlyPatient, (*round).cutEverywhere},
 
 	{"kill", processLane, always, (*round).kill},
 	{"kill again", processLane, always, (*round).kill},
@@ -40,4 +39,8 @@ var kinds = []kind{
 	{"keyless entries", dataLane, always, (*round).keylessEntries},
 	{"huge entries", dataLane, always, (*round).hugeEntries},
 	{"killers", dataLane, always, (*round).killers},
+
+	// After it nothing may happen by which a group begins anew, and finds what it
+	// has lost track of.
+	{"cuts everywhere", lastLane, onlyPatient, (*round).cutEverywhere},
 }

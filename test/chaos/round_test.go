@@ -174,21 +174,11 @@ func (r *round) play(lanes [numLanes][]fault) *verdict {
 
 	began := time.Now()
 	var running sync.WaitGroup
-	for _, faults := range lanes {
-		running.Go(func() {
-			for _, f := range faults {
-				time.Sleep(f.pause)
-				r.t.Logf("%6.2fs  %s", time.Since(began).Seconds(), f.kind.name)
-				if err := f.kind.do(r, f); err != nil {
-					r.violated("fault %s: %v", f.kind.name, err)
-				}
-				r.mu.Lock()
-				r.done[f.kind.name]++
-				r.mu.Unlock()
-			}
-		})
+	for _, faults := range lanes[:lastLane] {
+		running.Go(func() { r.inflict(faults, began) })
 	}
 	running.Wait()
+	r.inflict(lanes[lastLane], began)
 	stopPublishing()
 	publisher.Wait()
 	r.heal()
@@ -204,6 +194,20 @@ func (r *round) play(lanes [numLanes][]fault) *verdict {
 		}
 	}
 	return r.judge()
+}
+
+// inflict does the faults of a lane.
+func (r *round) inflict(faults []fault, began time.Time) {
+	for _, f := range faults {
+		time.Sleep(f.pause)
+		r.t.Logf("%6.2fs  %s", time.Since(began).Seconds(), f.kind.name)
+		if err := f.kind.do(r, f); err != nil {
+			r.violated("fault %s: %v", f.kind.name, err)
+		}
+		r.mu.Lock()
+		r.done[f.kind.name]++
+		r.mu.Unlock()
+	}
 }
 
 // heal takes back whatever a fault may have left behind.

@@ -9,17 +9,18 @@ import (
 )
 
 // lane is what faults are of; the faults of one lane follow each other, the
-// lanes run side by side.
+// lanes run side by side, but for the last one.
 type lane uint8
 
 const (
 	redisLane   lane = iota // Redis, the network, the sinks
 	processLane             // the processes and what they are told
 	dataLane                // what is published
+	lastLane                // when the others have ended
 	numLanes
 )
 
-func (l lane) String() string { return [...]string{"redis", "process", "data"}[l] }
+func (l lane) String() string { return [...]string{"redis", "process", "data", "last"}[l] }
 
 // temper is the kind of a round.
 type temper uint8

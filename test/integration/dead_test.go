@@ -40,7 +40,22 @@ func (s *site) dead(args ...string) string {
 }
 
 func deadCommand(s *site, args ...string) (stdout, stderr string, code int) {
-	return commandOf(s.t, s, faultyBinary, append([]string{"dead"}, args...)...)
+	s.t.Helper()
+	return commandAt(s, "127.0.0.1:0", append([]string{"dead"}, args...)...)
+}
+
+// commandAt runs a command of the binary that knows the handler "faulty".
+func commandAt(s *site, admin string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	cmd := s.command(faultyBinary, admin, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		s.t.Fatalf("%s: %v", cmd, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
 func (s *site) deadList(group string, args ...string) listed {
@@ -64,31 +79,15 @@ func (s *site) letterless(within time.Duration, group string) {
 	})
 }
 
-// poisoned answers calls with the verdict for what is marked as poison.
-func poisoned(v faulty.Verdict) func(faulty.Call) faulty.Verdict {
-	return func(c faulty.Call) faulty.Verdict {
-		v.Only = nil
-		for i, d := range c.Deliveries {
-			if bytes.Contains(d.Event, []byte("poison")) {
-				v.Only = append(v.Only, i)
-			}
-		}
-		if len(v.Only) == 0 {
-			return faulty.Verdict{}
-		}
-		return v
-	}
-}
-
 // twoGroups is a site with the groups a and b, where a cannot handle two of
-// the twenty entries.
-func twoGroups(t *testing.T, settings string) (s *site, ids, bad []string) {
+// the twenty entries; it buries them in order.
+func twoGroups(t *testing.T, settings ...string) (s *site, ids, bad []string) {
 	t.Helper()
-	s = newSite(t).manifest(faultyGroup("a", settings) + faultyGroup("b", settings))
+	s = newSite(t).manifest(faultyGroup("a", append(settings, "consumers: 1")...) + faultyGroup("b", settings...))
 	all := events(trades(3, 20))
-	all[4], all[9] = `{"trade_id": 4, "poison": true}`, `{"trade_id": 9, "poison": true}`
+	all[4], all[9] = poison, poison
 	ids = s.publish(all...)
-	s.board.Steer("a", poisoned(faulty.Verdict{Act: faulty.Permanent}))
+	s.board.Steer("a", buries)
 	return s, ids, []string{ids[4], ids[9]}
 }
 
@@ -102,6 +101,10 @@ func TestReplayReachesTheFailedGroupAlone(t *testing.T) {
 	s.buried(10*time.Second, "a", 2)
 	noLetters(t, s, "b")
 
+	status, _, _ := commandAt(s, p.admin, "status", "a")
+	if !strings.Contains(status, "-replay reading") {
+		t.Errorf("the status does not show who waits for replays:\n%s", status)
+	}
 	l := s.deadList("a")
 	if l.Group != "a" || l.Stream != deadLetters("a") || len(l.Letters) != 2 {
 		t.Fatalf("listed %+v", l)
@@ -124,7 +127,7 @@ func TestReplayReachesTheFailedGroupAlone(t *testing.T) {
 		t.Errorf("letters from the second one on: %+v", got)
 	}
 	shown := s.dead("show", "a", l.Letters[0].LetterID)
-	for _, want := range []string{bad[0], "permanent", "told to permanent", `{"trade_id": 4, "poison": true}`} {
+	for _, want := range []string{bad[0], "permanent", "told to permanent", poison} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("dead show lacks %q:\n%s", want, shown)
 		}
@@ -246,6 +249,45 @@ func TestKilledDuringReplay(t *testing.T) {
 	s.onceEach("b", ids)
 }
 
+// A replay that hangs through a restart of the group keeps its entry; what
+// comes back after it goes to a consumer of another name.
+func TestReplayThatHangs(t *testing.T) {
+	t.Parallel()
+	s, ids, bad := twoGroups(t, "batch: {size: 1}", "drain_timeout: 0s")
+	p := s.run().ready()
+	s.buried(20*time.Second, "a", 2)
+	s.settled(20*time.Second, "a", "b")
+	held := make(chan struct{})
+	s.board.Steer("a", func(c faulty.Call) faulty.Verdict {
+		if c.Deliveries[0].ID == bad[0] {
+			return faulty.Verdict{Hold: held, Deaf: true}
+		}
+		return faulty.Verdict{}
+	})
+	first := s.deadList("a").Letters[0].LetterID
+	s.dead("replay", "a", first)
+	eventually(t, 10*time.Second, "handle the replay", func() error {
+		if s.board.Waiting("a") == 0 {
+			return fmt.Errorf("no call yet")
+		}
+		return nil
+	})
+	if _, errs, code := commandAt(s, p.admin, "restart", "a"); code != 0 {
+		t.Fatalf("restart: exit code %d, %s", code, errs)
+	}
+	s.dead("replay", "a")
+	eventually(t, 20*time.Second, "finish the other replay", func() error {
+		if l := s.deadList("a").Letters; len(l) != 1 || l[0].LetterID != first || l[0].State != "replaying" {
+			return fmt.Errorf("letters %+v", l)
+		}
+		return nil
+	})
+	close(held)
+	s.letterless(20*time.Second, "a")
+	p.stop()
+	s.onceEach("a", ids)
+}
+
 // A letter is deleted for good, with no process running, and only when somebody
 // said so.
 func TestPurge(t *testing.T) {
@@ -300,13 +342,13 @@ func TestPurge(t *testing.T) {
 // counts what it drops.
 func TestOldestLettersAreDropped(t *testing.T) {
 	t.Parallel()
-	s, _, bad := twoGroups(t, "batch: {size: 4}\n    dead_letter: {max_len: 1, overflow: drop_oldest}")
+	s, _, bad := twoGroups(t, "batch: {size: 4}", "dead_letter: {max_len: 1, overflow: drop_oldest}")
 	p := s.run().ready()
 	s.settled(20*time.Second, "a", "b")
 	if got := s.letters("a"); len(got) != 1 || got[bad[1]].ID != bad[1] {
 		t.Errorf("letters %v, want that of %s alone", got, bad[1])
 	}
-	if n := p.metrics().value(t, "fanout_dead_letters_dropped_total", "group", "a"); n != 1 {
+	if n := p.metric("fanout_dead_letters_dropped_total", `group="a"`); n != 1 {
 		t.Errorf("%v letters dropped in the metrics, want 1", n)
 	}
 	p.stop()

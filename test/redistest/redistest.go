@@ -285,7 +285,7 @@ func (s *Server) await(p *process) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		info, err := c.Info(ctx, "server", "persistence").Result()
 		cancel()
-		if err == nil && strings.Contains(info, ours) && strings.Contains(info, "loading:0") {
+		if err == nil && strings.Contains(info, ours) && strings.Contains(info, "\nloading:0") {
 			return nil
 		}
 		select {

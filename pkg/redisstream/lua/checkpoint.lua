@@ -22,8 +22,8 @@ if not epoch and ARGV[2] ~= '' then
   try('SET', KEYS[2], epoch)
 end
 epoch = epoch or ''
-local old = redis.call('HMGET', KEYS[3], 'id', 'epoch')
-if old[1] ~= id or old[2] ~= epoch then
+local old = redis.call('HMGET', KEYS[3], 'id', 'epoch', 'last')
+if old[1] ~= id or old[2] ~= epoch or old[3] ~= s.last then
   try('HSET', KEYS[3], 'id', id, 'epoch', epoch, 'last', s.last, 'added', s.added, 'first', s.first or '')
 end
 return {id, epoch, s.last, s.added, s.first or '', failed}

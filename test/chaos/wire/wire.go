@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -39,6 +40,7 @@ type Proxy struct {
 type link struct {
 	client, server net.Conn
 	cut            [2]bool // the next bytes of the direction are its last; guarded by Proxy.mu
+	word           []byte  // so are the next requests that hold it; nil for none; guarded by Proxy.mu
 	gone           chan struct{}
 	once           sync.Once
 }
@@ -112,6 +114,16 @@ func (p *Proxy) Cut(d Direction, share float64, random *rand.Rand) int {
 	return n
 }
 
+// CutWord lets the next request of each connection that holds the word pass in
+// part, and closes both ends then.
+func (p *Proxy) CutWord(word string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.word = []byte(word)
+	}
+}
+
 func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -178,7 +190,7 @@ func (p *Proxy) pass(l *link, d Direction, to io.Writer, b []byte) bool {
 		}
 	}
 	p.mu.Lock()
-	cut := l.cut[d]
+	cut := l.cut[d] || d == Requests && l.word != nil && bytes.Contains(b, l.word)
 	p.mu.Unlock()
 	if cut {
 		b = b[:len(b)/2]

@@ -78,6 +78,19 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestCutWord(t *testing.T) {
+	t.Parallel()
+	proxy, conn := echo(t)
+	proxy.CutWord("ack")
+	say(t, conn, "read")
+	if _, err := conn.Write([]byte("the ack.")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(conn); len(got) > 4 {
+		t.Errorf("got %q, more than was let through", got)
+	}
+}
+
 func TestBlackhole(t *testing.T) {
 	t.Parallel()
 	proxy, conn := echo(t)

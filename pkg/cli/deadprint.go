@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"example.com/fanout/pkg/app"
+	"example.com/fanout/pkg/deadletter"
+	"example.com/fanout/pkg/redisstream"
+	"example.com/fanout/pkg/stream"
+)
+
+// States of a letter as they are shown.
+const (
+	stateBuried    = "buried"
+	stateReplaying = "replaying" // sent back to the group, which is not done with it
+	stateForeign   = "not a letter"
+)
+
+func letterState(l redisstream.Letter) string {
+	switch {
+	case l.Err != nil:
+		return stateForeign
+	case l.Replaying:
+		return stateReplaying
+	}
+	return stateBuried
+}
+
+// letterTable prints one line a letter.
+type letterTable struct {
+	columns
+	shown bool // the head is
+}
+
+func (e *env) newLetterTable() *letterTable {
+	t := &letterTable{columns: columns{right: []bool{5: true, 6: true}}}
+	// As wide as most are, so that lines need not be held back to be laid out.
+	t.fit(texts("1763856000123-0", "1763856000123-0", "2006-01-02 15:04:05", stateReplaying, string(deadletter.Timeout), "ATTEMPTS", "REPLAYS"))
+	return t
+}
+
+func (e *env) printRow(t *letterTable, l redisstream.Letter) {
+	const longest = 120
+	if !t.shown {
+		t.shown = true
+		fmt.Fprintln(e.out, t.line(texts("LETTER", "ENTRY", "WHEN", "STATE", "STAGE", "ATTEMPTS", "REPLAYS", "ERROR")))
+	}
+	when := l.ID.Time().Format(time.DateTime)
+	if l.Err != nil {
+		fmt.Fprintln(e.out, t.line(texts(l.ID.String(), "-", when, stateForeign)))
+		return
+	}
+	text, _, _ := strings.Cut(l.Head.Error, "\n")
+	fmt.Fprintln(e.out, t.line(texts(l.ID.String(), l.Head.ID.String(), when, letterState(l), printable(string(l.Head.Stage), longest),
+		strconv.Itoa(l.Head.Attempts), strconv.Itoa(l.Head.Replays), printable(text, longest))))
+}
+
+func (e *env) listTable(ctx context.Context, d *app.DeadLetters, choice app.Choice) error {
+	t := e.newLetterTable()
+	err := d.Each(ctx, choice, func(l redisstream.Letter) error {
+		e.printRow(t, l)
+		return ctx.Err()
+	})
+	if err == nil && !t.shown {
+		fmt.Fprintf(e.out, "%s has no such dead letters in %s\n", d.Group, d.Stream)
+	}
+	return fail(err)
+}
+
+// printFirst shows a few of those that were counted.
+func (e *env) printFirst(s app.Survey) {
+	t := e.newLetterTable()
+	for _, l := range s.First {
+		e.printRow(t, l)
+	}
+	if more := s.Letters - int64(len(s.First)); more > 0 {
+		fmt.Fprintf(e.out, "… and %d more\n", more)
+	}
+}
+
+// letterJSON is a letter as JSON: what is known of the entry stands beside what
+// is said of the letter.
+type letterJSON struct {
+	LetterID stream.ID `json:"letter_id"`
+	State    string    `json:"state"`
+	Bytes    int64     `json:"bytes"`
+	Fault    string    `json:"fault,omitempty"` // why it is not a letter
+	*deadletter.Letter
+	Fields []fieldJSON `json:"fields,omitempty"`
+}
+
+// fieldJSON is one field. What is not UTF-8 stands there as base64.
+type fieldJSON struct {
+	Name        *string `json:"name,omitempty"`
+	NameBase64  []byte  `json:"name_base64,omitempty"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 []byte  `json:"value_base64,omitempty"`
+}
+
+// newLetterJSON shows a letter. A foreign one has no fields but its own.
+func newLetterJSON(l redisstream.Letter, own []stream.Field) letterJSON {
+	out := letterJSON{LetterID: l.ID, State: letterState(l), Bytes: l.Size, Letter: l.Head.Letter}
+	if l.Err != nil {
+		out.Letter, out.Fault = nil, l.Err.Error()
+	} else {
+		own = l.Head.Entry.Fields
+	}
+	either := func(b []byte) (*string, []byte) {
+		if utf8.Valid(b) {
+			s := string(b)
+			return &s, nil
+		}
+		return nil, b
+	}
+	for _, f := range own {
+		var field fieldJSON
+		field.Name, field.NameBase64 = either(f.Name)
+		field.Value, field.ValueBase64 = either(f.Value)
+		out.Fields = append(out.Fields, field)
+	}
+	return out
+}
+
+// listJSON prints one object whose letters come as they are read.
+func (e *env) listJSON(ctx context.Context, d *app.DeadLetters, choice app.Choice) error {
+	head, err := json.Marshal(struct {
+		Group  string `json:"group"`
+		Stream string `json:"stream"`
+	}{d.Group, d.Stream})
+	if err != nil {
+		return fail(err)
+	}
+	between := "\n"
+	fmt.Fprintf(e.out, "%s,\"letters\":[", head[:len(head)-1])
+	err = d.Each(ctx, choice, func(l redisstream.Letter) error {
+		line, err := json.Marshal(newLetterJSON(l, nil))
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(e.out, "%s%s", between, line); err != nil {
+			return err
+		}
+		between = ",\n"
+		return ctx.Err()
+	})
+	if err != nil {
+		return fail(err)
+	}
+	fmt.Fprintln(e.out, "\n]}")
+	return nil
+}
+
+// printLetter prints everything that is known of a letter, and its fields.
+func (e *env) printLetter(d *app.DeadLetters, l redisstream.Letter, entry stream.Entry) {
+	const longest = 10_000
+	var c columns
+	c.fit(texts("first failure"))
+	show := func(name, format string, args ...any) {
+		fmt.Fprintln(e.out, c.line(texts(name, printable(fmt.Sprintf(format, args...), longest))))
+	}
+	show("letter", "%s of %s in %s", l.ID, d.Group, d.Stream)
+	show("written", "%s", l.ID.Time().Format(time.RFC3339))
+	show("state", "%s", letterState(l))
+	fields := entry.Fields
+	if l.Err != nil {
+		show("fault", "%s", l.Err)
+	} else {
+		h := l.Head
+		fields = h.Entry.Fields
+		show("entry", "%s of %s, epoch %s", h.ID, h.Stream, h.Epoch)
+		show("stage", "%s", h.Stage)
+		show("class", "%s", orDash(h.Class))
+		show("error", "%s", h.Error)
+		show("attempts", "%d in %s", h.Attempts, countOf(h.Deliveries, "delivery", "deliveries"))
+		show("first failure", "%s", h.FirstFailure.Format(time.RFC3339Nano))
+		show("last failure", "%s", h.LastFailure.Format(time.RFC3339Nano))
+		show("handler", "%s in consumer %s", h.Handler, h.Consumer)
+		show("replays", "%d", h.Replays)
+	}
+	show("fields", "%d, %d bytes", len(fields), stream.Entry{Fields: fields}.Size())
+	for _, f := range fields {
+		fmt.Fprintf(e.out, "\n%s:\n%s\n", shown(f.Name), shown(f.Value))
+	}
+}
+
+func countOf(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// shown is a field's text, or base64 of what a terminal must not get.
+func shown(b []byte) string {
+	text := string(b)
+	steers := strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !unicode.IsPrint(r) })
+	switch {
+	case text == "":
+		return "(empty)"
+	case steers || !utf8.ValidString(text):
+		return "(base64) " + base64.StdEncoding.EncodeToString(b)
+	}
+	return text
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"example.com/fanout/pkg/manifest"
+	"example.com/fanout/pkg/telemetry"
+)
+
+// process is what signals steer.
+type process interface {
+	Serve(ctx context.Context) error
+	Reload(ctx context.Context) (manifest.Plan, error)
+	RestartBySignal(number int) (group string, err error)
+}
+
+var errForced = errors.New("forced by a second signal; entries in flight stay pending and are delivered again")
+
+// serve runs p and turns signals into what they ask for. It returns when p has
+// ended, or at once when a second signal forces it.
+func serve(ctx context.Context, p process, signals <-chan os.Signal, logger *slog.Logger) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(ctx) }()
+
+	// Reloads go one after the other, beside the signals. One that waits reads
+	// the newest file, so that one is enough.
+	reloads := make(chan struct{}, 1)
+	defer close(reloads)
+	go func() {
+		for range reloads {
+			reload(ctx, p, logger)
+		}
+	}()
+
+	for {
+		select {
+		case err := <-served:
+			return ended(err)
+		case s := <-signals:
+			switch s {
+			case syscall.SIGTERM, os.Interrupt:
+				if ctx.Err() != nil {
+					return &exitError{exitForced, errForced}
+				}
+				logger.Info("stopping", telemetry.KeySignal, s.String())
+				stop()
+			case syscall.SIGHUP:
+				select {
+				case reloads <- struct{}{}:
+				default:
+				}
+			default:
+				number := int(s.(syscall.Signal))
+				if group, err := p.RestartBySignal(number); err != nil {
+					logger.Warn("signal restarts nothing", telemetry.KeySignal, number, telemetry.KeyGroup, group, telemetry.KeyError, err)
+				}
+			}
+		}
+	}
+}
+
+func reload(ctx context.Context, p process, logger *slog.Logger) {
+	plan, err := p.Reload(ctx)
+	if ctx.Err() != nil {
+		return // the process stops; what a reload would change no longer matters
+	}
+	if err != nil {
+		for _, line := range lines(err) {
+			logger.Error("reload refused, nothing has changed", telemetry.KeyError, line)
+		}
+		return
+	}
+	var attrs []any
+	for _, part := range []struct {
+		key    string
+		groups []string
+	}{{"start", plan.Start}, {"stop", plan.Stop}, {"replace", plan.Replace}, {"adjust", plan.Adjust}, {"keep", plan.Keep}} {
+		if len(part.groups) > 0 {
+			attrs = append(attrs, part.key, part.groups)
+		}
+	}
+	logger.Info("reloaded", attrs...)
+	for _, warning := range plan.Warnings {
+		logger.Warn("reload is not complete", "warning", warning)
+	}
+}

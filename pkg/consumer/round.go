@@ -1,0 +1,300 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
+)
+
+const (
+	maxAcks      = 10_000          // in one command
+	maxBurials   = 64              // in one round
+	lettersRetry = 5 * time.Second // next try after the dead letters were full
+)
+
+// round is one conversation with Redis; the loop does not touch it while it runs.
+type round struct {
+	acks    []*item
+	raises  []*item
+	frees   []stream.Hold
+	touched []*item       // what is held beside all of this
+	kept    []stream.Hold // touched, too
+	buries  []*burial
+	lease   int64 // of what is raised or touched by it
+
+	ackErr, holdErr, buryErr error
+
+	acked   int
+	lost    []stream.ID
+	burials []stream.Burial // as many as succeeded
+}
+
+func (r *round) empty() bool { return len(r.acks)+r.held()+len(r.buries) == 0 }
+
+// held is how many entries Hold acts on.
+func (r *round) held() int { return len(r.frees) + len(r.raises) + len(r.touched) + len(r.kept) }
+
+// startSettling begins a round if there is something to say.
+func (l *loop) startSettling(now time.Time) {
+	s := &l.settle
+	if s.busy || now.Before(s.fault.until) {
+		return
+	}
+	deadline := now.Add(redisTimeout)
+	if l.stopping && !l.lingers && l.endAt.Before(deadline) {
+		deadline = l.endAt
+	}
+	if !now.Before(deadline) {
+		return
+	}
+	r := &round{raises: s.raises, frees: s.holds}
+	s.raises, s.holds = nil, nil
+	n := min(len(s.acks), maxAcks)
+	r.acks, s.acks = s.acks[:n:n], s.acks[n:]
+	if !now.Before(s.letters.until) {
+		n := min(len(s.buries), maxBurials)
+		r.buries, s.buries = s.buries[:n:n], s.buries[n:]
+	}
+	if now.Sub(s.touched) >= l.cfg.MinIdle/3 {
+		s.touched = now
+		l.each(func(it *item) {
+			if !it.lost {
+				r.touched = append(r.touched, it)
+			}
+		})
+		r.kept = l.kept
+	}
+	if r.empty() {
+		return
+	}
+	l.lease++
+	r.lease = l.lease
+	s.busy, s.round = true, r
+	ctx, cancel := context.WithDeadline(l.settleCtx, deadline)
+	go func() {
+		defer cancel()
+		r.run(ctx, l.cfg.Source)
+		l.events <- func() { l.settled(r) }
+	}()
+}
+
+// run does a round. A part that fails does not keep the others from being tried.
+func (r *round) run(ctx context.Context, s Settler) {
+	if len(r.acks) > 0 {
+		r.ackErr = guard(func() error { return r.ack(ctx, s) })
+	}
+	if holds := r.holds(); len(holds) > 0 {
+		r.holdErr = guard(func() (err error) {
+			r.lost, err = s.Hold(ctx, holds)
+			return err
+		})
+	}
+	r.buryErr = r.bury(ctx, s)
+}
+
+func (r *round) ack(ctx context.Context, s Settler) (err error) {
+	refs := make([]stream.ID, len(r.acks))
+	var probes []stream.ID
+	seen := int64(-1)
+	for i, it := range r.acks {
+		refs[i] = it.Ref
+		if it.lease != seen { // neighbours mostly share it; a repeat costs a look-up
+			seen = it.lease
+			probes = append(probes, it.Ref)
+		}
+	}
+	r.acked, err = s.Ack(ctx, probes, refs)
+	return err
+}
+
+func (r *round) holds() []stream.Hold {
+	holds := make([]stream.Hold, 0, r.held())
+	holds = append(holds, r.frees...)
+	for _, it := range r.raises {
+		holds = append(holds, stream.Hold{Ref: it.Ref, Count: it.Count + 1})
+	}
+	for _, it := range r.touched {
+		holds = append(holds, stream.Hold{Ref: it.Ref, Count: stream.KeepCount})
+	}
+	for _, h := range r.kept {
+		holds = append(holds, stream.Hold{Ref: h.Ref, Count: stream.KeepCount})
+	}
+	return holds
+}
+
+func (r *round) bury(ctx context.Context, s Settler) error {
+	for _, b := range r.buries {
+		var result stream.Burial
+		err := guard(func() (err error) {
+			result, err = s.Bury(ctx, b.it.Ref, b.letter)
+			return err
+		})
+		if err != nil {
+			b.unsure = b.unsure || !errors.Is(err, stream.ErrDeadLettersFull)
+			return err
+		}
+		r.burials = append(r.burials, result)
+	}
+	return nil
+}
+
+// settled books what came of a round.
+func (l *loop) settled(r *round) {
+	s := &l.settle
+	s.busy, s.round = false, nil
+	l.bookAcks(r)
+	l.bookHolds(r)
+	l.bookBurials(r)
+	err := r.ackErr
+	if err == nil {
+		err = r.holdErr
+	}
+	switch {
+	case errors.Is(errors.Join(err, r.buryErr), stream.ErrNoGroup):
+		l.groupGone()
+	case err != nil:
+		s.fault.hit(err)
+	case len(r.acks) > 0 || r.held() > 0 || r.buryErr == nil:
+		s.fault.clear()
+	}
+}
+
+func (l *loop) bookAcks(r *round) {
+	if len(r.acks) == 0 {
+		return
+	}
+	s, t := &l.settle, l.cfg.Telemetry
+	if r.ackErr != nil {
+		t.AcksFailed.Add(1)
+		for _, it := range r.acks {
+			it.unsure = true
+		}
+		s.acks = append(r.acks, s.acks...)
+		return
+	}
+	t.AcksOK.Add(1)
+	unsure := 0
+	for _, it := range r.acks {
+		if it.unsure {
+			unsure++
+		}
+	}
+	lost := max(0, len(r.acks)-r.acked-unsure)
+	t.Settled[telemetry.Acked].Add(int64(len(r.acks) - lost))
+	t.Settled[telemetry.LeaseLost].Add(int64(lost))
+	l.forget(r.acks...)
+}
+
+// bookHolds books raised, freed and touched entries.
+func (l *loop) bookHolds(r *round) {
+	s := &l.settle
+	if r.holdErr != nil {
+		s.raises = append(r.raises, s.raises...)
+		s.holds = append(r.frees, s.holds...)
+		if l.stopping {
+			l.releaseRaises()
+		}
+		if len(r.touched)+len(r.kept) > 0 {
+			s.touched = time.Time{} // not at its next time, but as soon as Redis answers
+		}
+		for _, it := range r.touched { // it may have been done for some of them
+			l.lease++
+			it.lease = l.lease
+		}
+		return
+	}
+	lost := map[stream.ID]bool{}
+	for _, id := range r.lost {
+		lost[id] = true
+	}
+	for _, h := range r.frees {
+		switch {
+		case lost[h.Ref] || h.Free:
+		case l.giveBack: // the calls were given up meanwhile
+			s.holds = append(s.holds, stream.Hold{Ref: h.Ref, Count: h.Count, Free: true})
+		default:
+			l.kept = append(l.kept, h)
+		}
+	}
+	for _, it := range r.touched {
+		if lost[it.Ref] {
+			it.lost = true
+		} else {
+			it.lease = r.lease
+		}
+	}
+	for _, it := range r.raises {
+		l.raised(it, r.lease, lost[it.Ref])
+	}
+	if len(r.lost) > 0 {
+		l.lose()
+	}
+}
+
+// raised goes on with an entry whose delivery count now includes this delivery.
+func (l *loop) raised(it *item, lease int64, lost bool) {
+	isFront := l.front.it == it
+	it.lease, it.lost, it.raised = lease, lost, true
+	it.Count++
+	switch {
+	case lost || l.stopping:
+		if isFront {
+			l.leaveGate()
+		}
+		l.release(it) // or drops it
+	case isFront:
+		l.front.at = due
+		if !l.takesSuspect(time.Now()) {
+			l.withdrawSuspect()
+		}
+	default:
+		l.fresh = append(l.fresh, it)
+	}
+}
+
+func (l *loop) bookBurials(r *round) {
+	s := &l.settle
+	for i, result := range r.burials {
+		l.buried(r.buries[i], result)
+	}
+	rest := r.buries[len(r.burials):]
+	switch {
+	case len(r.buries) == 0:
+	case len(rest) == 0:
+		s.letters.clear()
+		if !s.fullSince.IsZero() {
+			s.fullSince = time.Time{}
+			l.cfg.Logger.Info("dead letters have room again")
+		}
+	case errors.Is(r.buryErr, stream.ErrDeadLettersFull):
+		s.buries = append(rest, s.buries...)
+		s.letters.clear() // they can be written, but for the room
+		s.letters.until = time.Now().Add(lettersRetry)
+		if s.fullSince.IsZero() {
+			s.fullSince = time.Now()
+			l.cfg.Logger.Error("dead letters full, the group holds", "hint", "replay or purge dead letters, or raise dead_letter.max_len")
+		}
+		if l.stopping {
+			l.releaseBurials()
+		}
+	default: // the others first: it may be this letter alone that cannot be written
+		s.buries = append(append(rest[1:], s.buries...), rest[0])
+		s.letters.hit(r.buryErr)
+	}
+}
+
+// buried books one dead letter.
+func (l *loop) buried(b *burial, result stream.Burial) {
+	t := l.cfg.Telemetry
+	outcome := telemetry.Buried
+	if result == stream.NotOurs || result == stream.NotPending && !b.unsure {
+		outcome = telemetry.LeaseLost
+	} else {
+		t.DeadLetters[telemetry.StageOf(string(b.letter.Stage))].Add(1)
+	}
+	t.Settled[outcome].Add(1)
+	l.forget(b.it)
+}
