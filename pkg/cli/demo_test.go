@@ -227,7 +227,7 @@ groups:
 	}
 	out := c.out.String()
 	dir := demoDir(t, out)
-	if !regexp.MustCompile(`\n\d{5,} trades in [\d.]+s\nGROUP  +READ .*\naudit +\d+ +\d+ +0 +0  stopped\n`).MatchString(out) {
+	if !regexp.MustCompile(`\n\d{5,} trades in [\d.]+m?s\nGROUP  +READ .*\naudit +\d+ +\d+ +0 +0  stopped\n`).MatchString(out) {
 		t.Errorf("no summary:\n%s", out)
 	}
 	if files, _ := filepath.Glob(dir + "/*.db"); len(files) > 0 {

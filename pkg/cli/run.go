@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +57,13 @@ Exit codes:
 			signals := make(chan os.Signal, 16)
 			signal.Notify(signals, watched()...)
 			defer signal.Stop(signals)
+			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
+			if slices.Contains(flags.groups, "") || cmd.Flags().Changed("group") && len(flags.groups) == 0 {
+				return usage("--group: want the names of groups, parted by commas")
+			}
+			if cmd.Flags().Changed("instance") && flags.instance == "" {
+				return usage("--instance: want a name")
+			}
 			return e.runGroups(cmd.Context(), flags, signals)
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/telemetry"
@@ -17,6 +18,10 @@ type process interface {
 	Reload(ctx context.Context) (manifest.Plan, error)
 	RestartBySignal(number int) (group string, err error)
 }
+
+// oneSignal is how far apart two signals are that are one to the sender: timeout
+// and terminals signal the process and its group.
+const oneSignal = 100 * time.Millisecond
 
 var errForced = errors.New("forced by a second signal; entries in flight stay pending and are delivered again")
 
@@ -39,6 +44,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal, logger *slo
 		}
 	}()
 
+	var asked time.Time
 	for {
 		select {
 		case err := <-served:
@@ -47,8 +53,12 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal, logger *slo
 			switch s {
 			case syscall.SIGTERM, os.Interrupt:
 				if ctx.Err() != nil {
+					if time.Since(asked) < oneSignal {
+						continue
+					}
 					return &exitError{exitForced, errForced}
 				}
+				asked = time.Now()
 				logger.Info("stopping", telemetry.KeySignal, s.String())
 				stop()
 			case syscall.SIGHUP:

@@ -92,6 +92,13 @@ func TestSecondSignalForces(t *testing.T) {
 	defer close(hang)
 	signals, log, ended := served(t, &fakeProcess{serve: func(context.Context) error { <-hang; return nil }})
 	signals <- syscall.SIGTERM
+	signals <- syscall.SIGTERM // one to the sender: timeout signals the process and its group
+	time.Sleep(2 * oneSignal)
+	select {
+	case err := <-ended:
+		t.Fatalf("ended by what is one signal: %v", err)
+	default:
+	}
 	signals <- os.Interrupt
 	began := time.Now()
 	select {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/fanout/pkg/consumer"
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
@@ -89,6 +90,30 @@ func TestAbandon(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAbandonedMeanwhile: the calls are given up while what is kept for the
+// successor is still on its way to Redis. It is freed all the same.
+func TestAbandonedMeanwhile(t *testing.T) {
+	bubble(t, func(r *rig) {
+		ids := r.add(20)
+		c := r.start("c-0", &recorder{answer: func(context.Context, *handler.Batch) error {
+			r.deaf(time.Hour)
+			return nil
+		}}, func(cfg *config) { cfg.Concurrency, cfg.Timeout = 1, time.Hour })
+		time.Sleep(time.Second)
+		r.server.SetFaults(func(call consumertest.Call) consumertest.Fault {
+			if call.Op == consumertest.Hold {
+				return consumertest.Fault{Delay: drain + 1500*time.Millisecond}
+			}
+			return consumertest.Fault{}
+		})
+		_ = c.stop(errRestart)
+		r.server.SetFaults(nil)
+		if got := r.steal(time.Hour); len(got) != 10 || got[0] != ids[10] {
+			t.Errorf("claimable at once: %v, want all that is in no call", got)
+		}
+	})
 }
 
 // TestAbandonedForGood: the process ends while the call still runs.

@@ -14,7 +14,7 @@ import (
 // startCalls runs what can be run: one call a slot. While the sink is down one
 // call at a time probes it, when its time has come.
 func (l *loop) startCalls(now time.Time) {
-	for !l.stopping {
+	for !l.stopping && !l.wary {
 		free := l.cfg.Concurrency - len(l.running)
 		if l.front.at == raising {
 			free-- // kept for the suspect
@@ -124,6 +124,7 @@ func (l *loop) returned(c *call, a answer) {
 
 	if a.err == nil {
 		t.LastSuccess.Set(now)
+		l.doubt = doubt{}
 		l.sinkUp()
 		l.ack(c.items...)
 		return
@@ -141,6 +142,9 @@ func (l *loop) returned(c *call, a answer) {
 	}
 	switch {
 	case a.named != nil:
+		if len(a.named) < len(c.items) {
+			l.doubt = doubt{} // something got through
+		}
 		for i, it := range c.items {
 			if err, failed := a.named[i]; failed {
 				l.failOne(it, err, a.timedOut(), now)
@@ -176,6 +180,7 @@ func (l *loop) failOne(it *item, err error, timedOut bool, now time.Time) {
 		return
 	case handler.MarkUnavailable:
 		it.holds++
+		l.noteDoubt(err, now)
 		l.retry(it, now.Add(l.cfg.Retry.DelayAfter(it.holds, asked)))
 		return
 	}
@@ -299,8 +304,8 @@ func (l *loop) sinkDown(err error, now time.Time) {
 }
 
 func (l *loop) sinkUp() {
+	l.cfg.Logs.sink.Clear() // it may have been down for a former incarnation
 	if l.sink.down {
-		l.cfg.Logs.sink.Clear()
 		l.sink = sinkState{}
 	}
 }

@@ -214,6 +214,31 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// TestProbesAfterHalfATouch: a touch fails after it has been done for one of two
+// entries that were read together. From then on one does not stand for the other.
+func TestProbesAfterHalfATouch(t *testing.T) {
+	bubble(t, func(r *rig) {
+		ids := r.add(2)
+		h := &recorder{answer: func(ctx context.Context, _ *handler.Batch) error { return pause(ctx, 20*time.Second) }}
+		r.start("c-0", h, func(cfg *config) { cfg.Timeout, cfg.AuditInterval = time.Hour, 0 }, rewire(func(s *rewired) {
+			s.hold = func(ctx context.Context, holds []stream.Hold) ([]stream.ID, error) {
+				if _, err := s.Source.Hold(ctx, holds[:1]); err != nil {
+					return nil, err
+				}
+				return nil, errAway
+			}
+		}))
+		time.Sleep(minIdle + time.Second)
+		if got := r.steal(minIdle); !slices.Equal(got, ids[1:]) {
+			t.Fatalf("claimed %v, want %v", got, ids[1:])
+		}
+		time.Sleep(20 * time.Second)
+		r.wantAcked(ids[0])
+		r.wantPending(map[stream.ID]int64{ids[1]: 1})
+		r.wantAccounted()
+	})
+}
+
 // TestProbesOfOwnEntries: what is found in the own pending list has no idle time
 // in common, and is acknowledged one by one where `where` does not want it.
 func TestProbesOfOwnEntries(t *testing.T) {

@@ -61,6 +61,8 @@ type loop struct {
 	lingers  bool          // this is a remnant
 	err      error         // why the loop stopped by itself
 
+	doubt     doubt
+	wary      bool      // of what is held, until a touch has told what is still ours
 	stuck     int       // running calls that are
 	abandoned int       // calls that outlived a restart
 	failedAt  time.Time // last failure of the handler
@@ -84,7 +86,8 @@ func newLoop(c *Consumer, ctx context.Context) *loop {
 	l.callCtx, l.cancelCall = context.WithCancelCause(l.settleCtx)
 	l.read = reading{own: &pass{origin: stream.Own}, count: min(firstRead, l.capacity()/2)}
 	logs := c.cfg.Logs
-	l.read.fault.log, l.settle.fault.log, l.settle.letters.log = &logs.read, &logs.settle, &logs.letters
+	l.read.ofOwn.log, l.read.ofClaim.log, l.read.ofNew.log = &logs.read, &logs.read, &logs.read
+	l.settle.fault.log, l.settle.letters.log = &logs.settle, &logs.letters
 	return l
 }
 
@@ -137,6 +140,11 @@ func (l *loop) more() {
 
 // turn starts everything that can be started.
 func (l *loop) turn(now time.Time) {
+	if last := l.c.Beat(); l.held > 0 && !last.IsZero() && now.Sub(last) > l.cfg.MinIdle {
+		// The process was stopped for so long that others may have claimed what
+		// is held: no call begins before a touch has told what is still ours.
+		l.wary, l.settle.touched = true, time.Time{}
+	}
 	l.c.beat.Store(now.UnixNano())
 	l.markStuck(now)
 	l.endCalls(now)
@@ -172,8 +180,9 @@ func (l *loop) wake(now time.Time) time.Time {
 	if l.held > 0 || len(l.kept) > 0 {
 		earlier(l.settle.touched.Add(l.cfg.MinIdle / 3))
 	}
-	earlier(l.read.fault.until)
-	earlier(l.read.auditAt)
+	earlier(l.read.ofOwn.until)
+	earlier(l.read.ofClaim.until)
+	earlier(l.read.ofNew.until)
 	earlier(l.settle.fault.until)
 	earlier(l.settle.letters.until)
 	earlier(l.cancelAt)
@@ -195,7 +204,7 @@ func (l *loop) state() State {
 	switch {
 	case l.stopping:
 		return Draining
-	case l.read.fault.err != nil || l.settle.fault.err != nil || l.settle.letters.err != nil:
+	case l.read.ofOwn.err != nil || l.read.ofClaim.err != nil || l.read.ofNew.err != nil || l.settle.fault.err != nil || l.settle.letters.err != nil:
 		return BackingOff
 	case l.read.own != nil && l.read.own.origin == stream.Own:
 		return Recovering
@@ -213,7 +222,7 @@ func (l *loop) publish(now time.Time, state State) {
 	s.InFlight = l.held
 	s.Stuck = l.stuck
 	s.RedisError = ""
-	for _, f := range []*fault{&l.settle.letters, &l.read.fault, &l.settle.fault} {
+	for _, f := range []*fault{&l.settle.letters, &l.read.ofClaim, &l.read.ofOwn, &l.read.ofNew, &l.settle.fault} {
 		if f.err != nil {
 			s.RedisError = f.err.Error()
 		}
@@ -222,6 +231,8 @@ func (l *loop) publish(now time.Time, state State) {
 	switch {
 	case l.sink.down:
 		s.Hold, s.HoldSince, s.HoldNext = "sink unavailable: "+l.sink.err.Error(), l.sink.since, l.sink.next
+	case l.doubt.err != nil:
+		s.Hold, s.HoldSince = "entries wait, none has got through since: "+l.doubt.err.Error(), l.doubt.since
 	case !l.settle.fullSince.IsZero():
 		s.Hold, s.HoldSince, s.HoldNext = stream.ErrDeadLettersFull.Error(), l.settle.fullSince, l.settle.letters.until
 	}
@@ -238,6 +249,22 @@ func (l *loop) allQuiet(now time.Time) {
 		l.buriedAt = time.Time{}
 		l.cfg.Logs.bury.Clear()
 	}
+}
+
+// doubt is an outage that the handler tells of single deliveries: nothing has
+// got through since it began.
+type doubt struct {
+	since time.Time
+	err   error // nil: there is none
+}
+
+// noteDoubt shows a delivery that waits for the sink.
+func (l *loop) noteDoubt(err error, now time.Time) {
+	if l.doubt.err == nil {
+		l.doubt.since = now
+	}
+	l.doubt.err = err
+	l.noteFailure(err, now)
 }
 
 // noteFailure shows a failure of the handler in the status.

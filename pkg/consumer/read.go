@@ -14,9 +14,12 @@ import (
 // others have left behind, what is new.
 type reading struct {
 	busy  bool
-	count int   // entries to ask for; grows at most twofold with each read that brings as many
-	avg   int   // bytes of an entry as last seen
-	fault fault // of Redis
+	count int // entries to ask for; grows at most twofold with each read that brings as many
+	avg   int // bytes of an entry as last seen
+
+	// Faults of Redis, one for each kind of read: that one works says nothing
+	// of another, which a user of Redis may not be allowed.
+	ofOwn, ofClaim, ofNew fault
 
 	own     *pass     // under way; nil for none
 	auditAt time.Time // next pass over the own pending list; zero for none
@@ -37,7 +40,7 @@ type pass struct {
 // startReading asks Redis for what there is room for.
 func (l *loop) startReading(now time.Time) {
 	r := &l.read
-	if r.busy || l.stopping || now.Before(r.fault.until) {
+	if r.busy || l.stopping {
 		return
 	}
 	if r.own == nil && !r.auditAt.IsZero() && !now.Before(r.auditAt) {
@@ -57,9 +60,12 @@ func (l *loop) startReading(now time.Time) {
 	}
 	switch {
 	case r.own != nil:
-		l.readOwn(min(room, 256))
-	case r.claim:
+		if !now.Before(r.ofOwn.until) {
+			l.readOwn(min(room, 256))
+		}
+	case r.claim && !now.Before(r.ofClaim.until):
 		l.readClaim(min(room, 256))
+	case now.Before(r.ofNew.until):
 	case l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()):
 		// holds what it has and takes no more
 	case len(l.fresh) == 0 || l.held <= l.capacity()/2:
@@ -80,7 +86,7 @@ func (l *loop) readNew(limit int) {
 		l.events <- func() {
 			l.read.busy = false
 			l.arrived(in, stream.New)
-			if l.readFailed(err) {
+			if l.readFailed(&l.read.ofNew, err) {
 				return
 			}
 			if len(ds) == limit {
@@ -101,7 +107,7 @@ func (l *loop) readOwn(limit int) {
 			page, err = l.cfg.Source.Own(l.readCtx, p.after, limit)
 			return err
 		})
-		l.pageRead(page, p.origin, err, func() {
+		l.pageRead(page, p.origin, &l.read.ofOwn, err, func() {
 			l.read.own.after = page.Next
 			if page.Done {
 				l.read.own = nil
@@ -125,7 +131,7 @@ func (l *loop) readClaim(limit int) {
 			page, err = l.cfg.Source.Claim(l.readCtx, cursor, l.cfg.MinIdle, limit)
 			return err
 		})
-		l.pageRead(page, stream.Claimed, err, func() {
+		l.pageRead(page, stream.Claimed, &l.read.ofClaim, err, func() {
 			l.read.cursor = page.Next
 			if page.Done {
 				l.read.cursor, l.read.claim = stream.ID{}, false
@@ -136,7 +142,7 @@ func (l *loop) readClaim(limit int) {
 
 // pageRead hands a page of a pending list to the loop. advance runs when it
 // was read without an error.
-func (l *loop) pageRead(page stream.Page, origin stream.Origin, err error, advance func()) {
+func (l *loop) pageRead(page stream.Page, origin stream.Origin, f *fault, err error, advance func()) {
 	in := l.decode(page.Deliveries)
 	l.events <- func() {
 		l.read.busy = false
@@ -151,7 +157,7 @@ func (l *loop) pageRead(page stream.Page, origin stream.Origin, err error, advan
 			l.cfg.Logger.Warn("stranded entries found", "entries", len(in.items), "first", in.items[0].ID.String())
 		}
 		l.arrived(in, origin)
-		if !l.readFailed(err) {
+		if !l.readFailed(f, err) {
 			advance()
 		}
 	}
@@ -159,9 +165,9 @@ func (l *loop) pageRead(page stream.Page, origin stream.Origin, err error, advan
 
 // readFailed notes what a read came to. After a failure the reply may have been
 // lost with entries in it: the own pending list tells.
-func (l *loop) readFailed(err error) bool {
+func (l *loop) readFailed(f *fault, err error) bool {
 	if err == nil {
-		l.read.fault.clear()
+		f.clear()
 		return false
 	}
 	if l.stopping {
@@ -171,7 +177,7 @@ func (l *loop) readFailed(err error) bool {
 		l.fail(err)
 		return true
 	}
-	l.read.fault.hit(err)
+	f.hit(err)
 	if l.read.own == nil {
 		l.read.own = &pass{origin: stream.Stranded}
 	} else {

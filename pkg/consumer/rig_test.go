@@ -338,6 +338,7 @@ type rewired struct {
 	consumer.Source
 	read func(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error)
 	own  func(ctx context.Context, after stream.ID, limit int) (stream.Page, error)
+	hold func(ctx context.Context, holds []stream.Hold) ([]stream.ID, error)
 	bury func(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error)
 }
 
@@ -353,6 +354,13 @@ func (s *rewired) Own(ctx context.Context, after stream.ID, limit int) (stream.P
 		return s.own(ctx, after, limit)
 	}
 	return s.Source.Own(ctx, after, limit)
+}
+
+func (s *rewired) Hold(ctx context.Context, holds []stream.Hold) ([]stream.ID, error) {
+	if s.hold != nil {
+		return s.hold(ctx, holds)
+	}
+	return s.Source.Hold(ctx, holds)
 }
 
 func (s *rewired) Bury(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error) {

@@ -66,6 +66,7 @@ func (l *loop) startSettling(now time.Time) {
 			}
 		})
 		r.kept = l.kept
+		l.wary = l.wary && len(r.touched) > 0
 	}
 	if r.empty() {
 		return
@@ -219,6 +220,7 @@ func (l *loop) bookHolds(r *round) {
 			l.kept = append(l.kept, h)
 		}
 	}
+	l.wary = l.wary && len(r.touched) == 0
 	for _, it := range r.touched {
 		if lost[it.Ref] {
 			it.lost = true

@@ -276,21 +276,26 @@ func TestSlotIsKept(t *testing.T) {
 }
 
 // TestSuspectAndSplit: a batch is split while a suspect waits for the only slot.
+// The suspect comes first, for others wait for it.
 func TestSuspectAndSplit(t *testing.T) {
 	bubble(t, func(r *rig) {
-		ids := r.leave("former", true, 1, 1, 2)
 		h := &recorder{answer: func(_ context.Context, b *handler.Batch) error {
-			time.Sleep(time.Second)
+			time.Sleep(2 * time.Second)
 			if len(b.Deliveries) > 1 {
 				return errSink
 			}
 			return nil
 		}}
-		running := r.start("c-0", h, func(cfg *config) { cfg.Concurrency = 1 })
-		more := r.add(10)
-		running.Claim()
+		ids := r.add(4)
+		c := r.start("c-0", h, func(cfg *config) { cfg.Concurrency = 1 })
+		time.Sleep(10 * time.Millisecond)
+		suspect := r.leave("former", true, 2)
+		c.Claim()
 		time.Sleep(time.Minute)
-		r.wantAcked(append(ids, more...)...)
+		r.wantAcked(append(ids, suspect...)...)
+		if calls := h.all(); len(calls) < 2 || !slices.Equal(calls[1].ids, suspect) {
+			t.Errorf("calls %+v, want the suspect second", calls)
+		}
 	})
 }
 

@@ -152,3 +152,30 @@ func TestTimesAreKept(t *testing.T) {
 		}
 	})
 }
+
+// TestTriesAreInTime: what Redis has refused is tried again after its backoff,
+// though nothing else happens.
+func TestTriesAreInTime(t *testing.T) {
+	t.Parallel()
+	for _, op := range []consumertest.Op{consumertest.Ack, consumertest.Bury} {
+		t.Run(string(op), func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				r.server.SetFaults(func(c consumertest.Call) consumertest.Fault {
+					if c.N == 1 && c.Op == op {
+						return consumertest.Fault{Fail: errAway}
+					}
+					return consumertest.Fault{}
+				})
+				r.start("c-0", &recorder{}, func(cfg *config) { cfg.ReadWait = time.Hour })
+				time.Sleep(10 * time.Second)
+				payload := `{"n":1}`
+				if op == consumertest.Bury {
+					payload = `{"truncated`
+				}
+				r.server.AddEvent(payload)
+				time.Sleep(300 * time.Millisecond)
+				r.wantPending(nil)
+			})
+		})
+	}
+}

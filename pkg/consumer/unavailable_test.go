@@ -31,7 +31,7 @@ func TestUnavailable(t *testing.T) {
 					}
 					return nil
 				}}
-				running := r.start("c-0", h, func(cfg *config) { cfg.Concurrency = 4 })
+				running := r.start("c-0", h, func(cfg *config) { cfg.Concurrency, cfg.BatchSize = 4, 2 })
 				time.Sleep(2 * time.Second)
 				ids := r.add(5)
 				time.Sleep(5 * time.Second)
@@ -51,8 +51,8 @@ func TestUnavailable(t *testing.T) {
 				if n := len(calls); n < c.least || n > c.most {
 					t.Errorf("%d calls, want %d to %d", n, c.least, c.most)
 				}
-				for i, call := range calls[2:] {
-					if call.began.Before(calls[2+i-1].ended) {
+				for i, call := range calls[5:] {
+					if call.began.Before(calls[5+i-1].ended) {
 						t.Fatalf("two probes at once: %+v", call)
 					}
 				}
@@ -113,4 +113,34 @@ func TestSinkAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An outage that the handler tells of single deliveries is seen as one, for as
+// long as nothing gets through.
+func TestNamedOutageIsSeen(t *testing.T) {
+	bubble(t, func(r *rig) {
+		down := func() bool { return r.at() < time.Minute }
+		h := &recorder{answer: func(_ context.Context, b *handler.Batch) error {
+			named := &handler.BatchError{}
+			for i := range b.Deliveries {
+				if down() {
+					named.Fail(i, handler.Unavailable(errSink))
+				}
+			}
+			return named.Err()
+		}}
+		running := r.start("c-0", h)
+		ids := r.add(5)
+		time.Sleep(30 * time.Second)
+		if s := running.Status(); !strings.Contains(s.Hold, errSink.Error()) || s.HoldSince.IsZero() || s.LastFailure == "" {
+			t.Errorf("while nothing gets through: %+v", s)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := running.Status(); s.Hold != "" {
+			t.Errorf("afterwards: %+v", s)
+		}
+		r.wantAcked(ids...)
+		_ = running.stop(handler.ErrStopping)
+		r.wantAccounted()
+	})
 }

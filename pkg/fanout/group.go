@@ -29,6 +29,7 @@ type group struct {
 	logs       *consumer.Logs
 	failing    telemetry.Repeat // failures of incarnations
 	away       telemetry.Repeat // Redis does not let the group start
+	unsaved    telemetry.Repeat // the checkpoint cannot be stored
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	done       chan struct{} // closed when serve has returned
@@ -70,6 +71,7 @@ func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
 		want:      m.Consumers,
 	}
 	g.failing = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group failed", End: "group is healthy again"}
+	g.unsaved = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "checkpoint cannot be stored", End: "checkpoint is stored again"}
 	g.away = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group cannot start, redis does not let it", End: "redis lets the group start"}
 	g.ctx, g.cancel = context.WithCancelCause(f.ctx)
 	g.supervisor = supervisor.New(supervisor.Policy{

@@ -26,7 +26,13 @@ func (g *group) watch(ctx context.Context) error {
 		if lost, err := g.remote.Losses(ctx); err == nil && lost != 0 {
 			g.noteLoss(lost)
 		}
-		if low, err := g.remote.Checkpoint(ctx); err == nil {
+		low, err := g.remote.Checkpoint(ctx)
+		if err == nil {
+			g.unsaved.Clear()
+		} else if ctx.Err() == nil {
+			g.unsaved.Fault(err)
+		}
+		if !low.IsZero() { // known, if not stored
 			g.setLowWater(low)
 		}
 		info, err := g.remote.Info(ctx)

@@ -252,6 +252,9 @@ func badName(name string) string {
 	return ""
 }
 
+// reserved are names of keys that hold something else.
+var reserved = regexp.MustCompile(`(^|[}:])(fanout|replay|replaying):`)
+
 // deadLetter resolves the name of the dead-letter stream and checks it.
 func (c *checker) deadLetter(g *Group, path string) {
 	if !c.sound(path, "dead_letter", "stream", "group") {
@@ -264,6 +267,8 @@ func (c *checker) deadLetter(g *Group, path string) {
 		c.fault(path, keys, "%s", fault)
 	case name == g.Stream:
 		c.fault(path, keys, "is the stream of the group itself")
+	case reserved.MatchString(name):
+		c.fault(path, keys, "is a name that fanout keeps for itself")
 	case slot(name) != slot(g.Stream):
 		c.fault(path, keys, "is in another hash slot than the stream, so that a letter and its acknowledgement could not be one step; name it %q", mendedSlot(g.Stream, name))
 	}
@@ -289,6 +294,12 @@ func (c *checker) together(groups []Group) {
 	positions := map[place]string{}
 	signals := map[Signal]string{}
 	letters := map[string]string{}
+	sources := map[string]string{}
+	for i := range groups {
+		if g := &groups[i]; g.Enabled {
+			sources[g.Stream] = g.Name
+		}
+	}
 	for i := range groups {
 		g := &groups[i]
 		path := join("groups", g.Name)
@@ -301,7 +312,7 @@ func (c *checker) together(groups []Group) {
 				c.fault(path, []string{"group"}, "reads %q as the Redis group %q, as %s does: they would take each other's entries", g.Stream, g.Group, other)
 			} else {
 				positions[at] = g.Name
-				c.letters(g, path, letters)
+				c.letters(g, path, letters, sources)
 			}
 		}
 		if g.RestartSignal != 0 {
@@ -314,9 +325,13 @@ func (c *checker) together(groups []Group) {
 	}
 }
 
-func (c *checker) letters(g *Group, path string, letters map[string]string) {
+func (c *checker) letters(g *Group, path string, letters, sources map[string]string) {
 	if g.DeadLetter.Stream == "" || !c.sound(path, "dead_letter") {
 		return // its fault has been said
+	}
+	if reader, read := sources[g.DeadLetter.Stream]; read && g.DeadLetter.Stream != g.Stream {
+		c.fault(path, []string{"dead_letter.stream"}, "%q is the stream that %s reads: letters could go round for ever", g.DeadLetter.Stream, reader)
+		return
 	}
 	if other, taken := letters[g.DeadLetter.Stream]; taken {
 		c.fault(path, []string{"dead_letter.stream"}, "%q is the dead-letter stream of %s already", g.DeadLetter.Stream, other)

@@ -66,7 +66,7 @@ func TestOpenTo(t *testing.T) {
 			}
 			g := c.Group(config())
 			ensure(t, g)
-			src := g.Source("a", "e")
+			src := g.Source("a", g.Epoch())
 			t.Cleanup(func() { _ = src.Close() })
 			if _, err := src.Read(t.Context(), 1, 0); err != nil {
 				t.Fatal(err)

@@ -39,7 +39,7 @@ func (y graveyard) bury(fields ...string) (entry, letter stream.ID) {
 		args = append(args, f)
 	}
 	entry = parseID(y.t, y.srv.Do(y.t, args...))
-	src := y.g.Source("a", "e1")
+	src := y.g.Source("a", y.g.Epoch())
 	defer src.Close()
 	ds, err := src.Read(y.t.Context(), 1, 0)
 	if err != nil || len(ds) != 1 {

@@ -30,7 +30,7 @@ func TestInfo(t *testing.T) {
 	s.add(1, 10)
 	g := s.group(redisstream.Start{})
 	ensure(t, g)
-	src := g.Source("a", "e")
+	src := g.Source("a", g.Epoch())
 	t.Cleanup(func() { _ = src.Close() })
 	s.take(src, 4)
 	s.do("XACK", key, group, "1-0")
@@ -86,7 +86,7 @@ func TestInfoLag(t *testing.T) {
 			s.add(1, 10)
 			g := s.group(test.start)
 			ensure(t, g)
-			src := g.Source("a", "e")
+			src := g.Source("a", g.Epoch())
 			t.Cleanup(func() { _ = src.Close() })
 			if test.read > 0 {
 				s.take(src, test.read)
@@ -131,7 +131,7 @@ func TestLosses(t *testing.T) {
 			s.add(1, 10)
 			g := s.group(redisstream.Start{})
 			ensure(t, g)
-			src := g.Source("a", "e")
+			src := g.Source("a", g.Epoch())
 			t.Cleanup(func() { _ = src.Close() })
 			s.take(src, 3)
 			for _, step := range test.steps {
@@ -188,7 +188,7 @@ func TestReap(t *testing.T) {
 	s.add(1, 3)
 	g := s.group(redisstream.Start{})
 	ensure(t, g)
-	busy := g.Source("busy", "e")
+	busy := g.Source("busy", g.Epoch())
 	t.Cleanup(func() { _ = busy.Close() })
 	s.take(busy, 1)
 	for _, name := range []string{"gone", "kept", "a name with \n spaces"} {

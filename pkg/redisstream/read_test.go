@@ -93,13 +93,14 @@ func TestReadLosesNothingWhenStopped(t *testing.T) {
 func TestReadWithoutPermissionToUnblock(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	ensure(t, s.group(redisstream.Start{}))
+	g := s.group(redisstream.Start{})
+	ensure(t, g)
 	for name, denied := range map[string]string{"unblock": "-client|unblock", "id": "-client|id", "all of client": "-client"} {
 		t.Run(name, func(t *testing.T) {
 			user := strings.ReplaceAll(name, " ", "")
 			s.do("ACL", "SETUSER", user, "on", ">pw", "~*", "+@all", denied)
 			c := openConfig(t, redisstream.Config{URL: telemetry.Secret(s.server.URL()), Username: user, Password: "pw"})
-			src := s.open(c.Group(config()).Source("a", "e"))
+			src := s.open(c.Group(config()).Source("a", g.Epoch()))
 			for range 2 {
 				start := time.Now()
 				if _, err := src.Read(t.Context(), 1, time.Minute); err != nil {
@@ -158,7 +159,7 @@ func TestReadWithLostReply(t *testing.T) {
 	c := openConfig(t, redisstream.Config{URL: telemetry.Secret("redis://" + p.addr)})
 	g := c.Group(config())
 	ensure(t, g)
-	src := s.open(g.Source("a", "e"))
+	src := s.open(g.Source("a", g.Epoch()))
 	read(t, src)
 	s.add(1, 2)
 	p.loseNext.Store(true)

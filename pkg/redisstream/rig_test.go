@@ -89,7 +89,7 @@ func (r rig) do(args ...any) any {
 	return v
 }
 
-func (r rig) Source(name string) consumer.Source { return r.g.Source(name, "e1") }
+func (r rig) Source(name string) consumer.Source { return r.g.Source(name, r.g.Epoch()) }
 
 func (r rig) Add(fields ...string) stream.ID { r.t.Helper(); return r.add("*", fields) }
 

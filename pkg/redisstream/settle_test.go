@@ -83,7 +83,7 @@ func TestBuryFails(t *testing.T) {
 	}{
 		"wrong type":    {func(s *scene) { s.do("SET", dead, "x") }, "WRONGTYPE"},
 		"out of memory": {func(s *scene) { s.do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1") }, "OOM"},
-		"no permission": {func(s *scene) { s.do("ACL", "SETUSER", "default", "resetkeys", "~"+key) }, "NOPERM"},
+		"no permission": {func(s *scene) { s.do("ACL", "SETUSER", "default", "resetkeys", "~"+key, "~{"+key+"}:fanout:*") }, "NOPERM"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

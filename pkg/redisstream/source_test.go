@@ -23,7 +23,7 @@ func (s *scene) source(name string) *redisstream.Source {
 	s.Helper()
 	g := s.group(redisstream.Start{})
 	ensure(s.T, g)
-	return s.open(g.Source(name, "e"))
+	return s.open(g.Source(name, g.Epoch()))
 }
 
 func (s *scene) open(src *redisstream.Source) *redisstream.Source {
@@ -42,7 +42,7 @@ func TestConnections(t *testing.T) {
 	const readers = 12
 	done := make(chan error, readers)
 	for i := range readers {
-		src := s.open(g.Source(fmt.Sprint("host with spaces-", i), "e"))
+		src := s.open(g.Source(fmt.Sprint("host with spaces-", i), g.Epoch()))
 		go func() {
 			var err error
 			for err == nil {
@@ -54,7 +54,7 @@ func TestConnections(t *testing.T) {
 	eventually(t, func() bool {
 		return strings.Contains(s.do("INFO", "clients").(string), fmt.Sprintf("blocked_clients:%d\r", readers))
 	})
-	src := s.open(g.Source("other", "e"))
+	src := s.open(g.Source("other", g.Epoch()))
 	start := time.Now()
 	for range 100 {
 		if _, err := src.Ack(t.Context(), nil, []stream.ID{{Ms: 1}}); err != nil {
@@ -100,7 +100,7 @@ func TestGroupGoesAway(t *testing.T) {
 			s := newScene(t)
 			g := s.group(redisstream.Start{})
 			ensure(t, g)
-			src := s.open(g.Source("a", "e"))
+			src := s.open(g.Source("a", g.Epoch()))
 			read(t, src)
 			done := make(chan error, 1)
 			go func() {

@@ -141,6 +141,20 @@ func TestTripped(t *testing.T) {
 	})
 }
 
+// TestTrippedAnew: a child that has cooled down has its full intensity again.
+func TestTrippedAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := policy
+		p.Intensity = 1
+		s := supervise(t, p, func(context.Context, int) error { return errChild })
+		s.until(62 * time.Second)
+		s.want(t,
+			"0s running 1", "0s waiting 1 err=child fails next=1s",
+			"1s running 2 err=child fails", "1s tripped 2 err=child fails next=1m1s",
+			"1m1s running 3 err=child fails", "1m1s waiting 3 err=child fails next=1m4s")
+	})
+}
+
 // TestIntensity counts the failures of a child that fails each so often.
 func TestIntensity(t *testing.T) {
 	t.Parallel()
@@ -202,6 +216,15 @@ func TestRestart(t *testing.T) {
 			return errChild
 		}, []time.Duration{time.Second},
 			[]string{"1s running 2 err=child fails restart=signal"}},
+		"running after failures": {func(ctx context.Context, n int) error {
+			if n == 4 {
+				sleep(ctx, time.Hour)
+			}
+			return errChild
+		}, []time.Duration{7 * time.Second},
+			[]string{"7s running 5 err=child fails restart=signal", "7s waiting 5 err=child fails next=8s", "8s running 6 err=child fails",
+				"8s waiting 6 err=child fails next=10s", "10s running 7 err=child fails", "10s waiting 7 err=child fails next=13s",
+				"13s running 8 err=child fails", "13s tripped 8 err=child fails next=1m13s"}},
 		"waiting": {failing(3), []time.Duration{4 * time.Second},
 			[]string{"4s running 4 err=child fails restart=signal"}},
 		"tripped": {failing(4), []time.Duration{30 * time.Second},

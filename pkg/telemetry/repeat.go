@@ -29,6 +29,10 @@ type Repeat struct {
 	said  time.Time // the last periodic line, or the first one
 	count int       // faults since it began
 	texts []string  // shapes of the texts that were logged since said
+	mute  bool      // this fault has begun without a line, see repeatFlaps
+
+	flapping time.Time // the first of the faults that follow each other closely began
+	flaps    int       // of them
 }
 
 const (
@@ -37,6 +41,10 @@ const (
 	// repeatTexts bounds the lines between two periodic ones when the text
 	// changes each time.
 	repeatTexts = 4
+
+	// repeatFlaps bounds the faults within repeatEvery that are logged from
+	// beginning to end. More of them are told by the next periodic line.
+	repeatFlaps = 3
 )
 
 // Fault says that the fault occurred. Fault(nil) does nothing.
@@ -57,11 +65,21 @@ func (r *Repeat) note(now time.Time, shape string) []any {
 	switch {
 	case !r.active.Load():
 		r.active.Store(true)
+		if now.Sub(r.flapping) >= repeatEvery {
+			r.flapping, r.flaps, r.count = now, 0, 0
+		}
+		r.flaps++
+		if r.flaps > repeatFlaps { // a fault that comes and goes is one that lasts
+			r.mute = true
+			r.count++
+			return nil
+		}
 		r.since, r.said, r.count, r.texts = now, now, 1, []string{shape}
 		return []any{}
 	case now.Sub(r.said) >= repeatEvery:
+		r.mute = false
 		r.said, r.texts = now, append(r.texts[:0], shape)
-	case len(r.texts) < repeatTexts && !slices.Contains(r.texts, shape):
+	case !r.mute && len(r.texts) < repeatTexts && !slices.Contains(r.texts, shape):
 		r.texts = append(r.texts, shape)
 	default:
 		r.count++
@@ -78,7 +96,8 @@ func (r *Repeat) Clear() {
 		return
 	}
 	r.mu.Lock()
-	was, count, lasted := r.active.Swap(false), r.count, time.Since(r.since)
+	was, count, lasted := r.active.Swap(false) && !r.mute, r.count, time.Since(r.since)
+	r.mute = false
 	r.mu.Unlock()
 	if was {
 		r.Logger.Info(r.End, KeyCount, count, KeyDuration, lasted.Round(time.Millisecond))

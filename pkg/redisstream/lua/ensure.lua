@@ -47,12 +47,16 @@ local function differs()
   return nil
 end
 
+-- A user who may not acknowledge would write dead letters again and again.
+local function mayAck() redis.call('XACK', key, name, '0-0') end
+
 if g then
   if not epoch then -- the key was evicted or deleted
     epoch = fresh
     if cp and not differs() then epoch = cp.epoch end
     redis.call('SET', KEYS[2], epoch)
   end
+  mayAck()
   return {0, g.last, epoch, 0, 0, '', ''}
 end
 
@@ -100,5 +104,6 @@ redis.call('SET', KEYS[2], epoch)
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[3], 'id', at, 'epoch', epoch, 'last', s and s.last or '0-0',
   'added', s and s.added or 0, 'first', s and s.first or '')
+mayAck()
 if s and less(s.last, at) then reason = 'the stream ends at ' .. s.last .. ', before where the group begins' end
 return {1, at, epoch, cp and 1 or 0, other and 1 or 0, cp and cp.id or '', reason or ''}

@@ -225,7 +225,8 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// What had no attempt when the time was up counts none.
+// A request that hangs is given up before the time of the call is up, and says
+// nothing against its event; those behind it have their turn.
 func TestDeadlineWithinABatch(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -247,12 +248,9 @@ func TestDeadlineWithinABatch(t *testing.T) {
 	for i, e := range named.Failed {
 		marks[i] = handler.MarkOf(e)
 	}
-	want := map[int]handler.Mark{1: handler.Unmarked, 2: handler.MarkUnavailable, 3: handler.MarkUnavailable}
+	want := map[int]handler.Mark{1: handler.MarkUnavailable}
 	if fmt.Sprint(marks) != fmt.Sprint(want) {
 		t.Errorf("marks are %v, want %v", marks, want)
-	}
-	if !errors.Is(named.Failed[1], handler.ErrTimeout) {
-		t.Errorf("the one that was under way has %v", named.Failed[1])
 	}
 }
 

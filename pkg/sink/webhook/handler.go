@@ -96,7 +96,8 @@ func (s *sender) post(ctx context.Context, m message) result {
 	if err != nil {
 		return result{err: s.failure("%v", err)}
 	}
-	timer := time.AfterFunc(s.timeout, func() { cancel(errNoAnswer) })
+	patience := s.patience(ctx)
+	timer := time.AfterFunc(patience, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
 	resp, err := s.transport.RoundTrip(r)
 	if err == nil {
@@ -109,9 +110,18 @@ func (s *sender) post(ctx context.Context, m message) result {
 	case context.Cause(sendCtx) != errNoAnswer:
 		return result{err: handler.Unavailable(s.failure("%s", s.clean(err.Error(), maxExcerpt))), all: true}
 	case !connected.Load():
-		return result{err: handler.Unavailable(s.failure("no connection within %v", s.timeout)), all: true}
+		return result{err: handler.Unavailable(s.failure("no connection within %v", patience)), all: true}
 	}
-	return s.doubt(m, s.failure("no answer within %v", s.timeout))
+	return s.doubt(m, s.failure("no answer within %v", patience))
+}
+
+// patience is the timeout of one request: below the deadline of the call, whose
+// end would say nothing about the endpoint.
+func (s *sender) patience(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(s.timeout, max(time.Until(deadline)*4/5, time.Millisecond)).Round(time.Millisecond)
+	}
+	return s.timeout
 }
 
 // stopped is the error of a call whose ctx is done, with its cause.

@@ -16,7 +16,9 @@ import (
 
 // Mark gives an error of the store the mark that says whom it is about:
 //
-//   - no mark when ctx is done: the call was ended, the store is well;
+//   - no mark when ctx was ended by a stop: the store is well;
+//   - [handler.Unavailable] when it ran out of time: no row makes a statement
+//     hang, a lock or a disk does;
 //   - no mark for what a row may have caused, see [IsRowFault], and for
 //     statements that the store cannot run: the engine finds the delivery;
 //   - [handler.Unavailable] for everything else (busy, full, read-only, gone,
@@ -27,6 +29,8 @@ func Mark(ctx context.Context, err error) error {
 	switch {
 	case err == nil || handler.MarkOf(err) != handler.Unmarked:
 		return err
+	case errors.Is(context.Cause(ctx), handler.ErrTimeout):
+		return handler.Unavailable(fmt.Errorf("%w (%w)", err, context.Cause(ctx)))
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 	case isOutage(err):

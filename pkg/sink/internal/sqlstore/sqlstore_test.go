@@ -178,8 +178,8 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 			defer cancel()
 			began := time.Now()
 			err := s.Update(ctx, func(tx *sql.Tx) error { _, err := tx.Exec("INSERT INTO t VALUES (1)"); return err })
-			if !errors.Is(err, handler.ErrTimeout) || handler.MarkOf(err) != handler.Unmarked {
-				t.Errorf("error %v, want the timeout without a mark", err)
+			if !errors.Is(err, handler.ErrTimeout) || handler.MarkOf(err) != handler.MarkUnavailable {
+				t.Errorf("error %v, want the timeout marked as unavailable", err)
 			}
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("returned after %v", took)
@@ -208,8 +208,8 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 			_, err := tx.ExecContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) INSERT INTO t SELECT max(i) FROM n")
 			return err
 		})
-		if !errors.Is(err, handler.ErrTimeout) || handler.MarkOf(err) != handler.Unmarked {
-			t.Errorf("error %v, want the timeout without a mark", err)
+		if !errors.Is(err, handler.ErrTimeout) || handler.MarkOf(err) != handler.MarkUnavailable {
+			t.Errorf("error %v, want the timeout marked as unavailable", err)
 		}
 	})
 	mustRun(t, s, "INSERT INTO t VALUES (2)")
