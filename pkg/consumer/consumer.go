@@ -135,10 +135,12 @@ func New(cfg Config) *Consumer {
 // successor.
 //
 // Calls that have not returned a second after they were cancelled are handed
-// to Config.Abandon, with the Source; otherwise Serve closes it. Serve returns
-// nil when it was asked to stop and Redis has confirmed everything, else
-// [ErrUnconfirmed]; and the fault when it stopped by itself, such as
-// [stream.ErrNoGroup].
+// to Config.Abandon, with the Source; otherwise Serve closes it. Everything
+// else is claimable by others at once then, for the successor needs another
+// name. Redis is waited for up to ten seconds longer if it is slow, and not if
+// it fails. Serve returns nil when it was asked to stop and Redis has confirmed
+// everything, else [ErrUnconfirmed]; and the fault when it stopped by itself,
+// such as [stream.ErrNoGroup].
 func (c *Consumer) Serve(ctx context.Context) error {
 	l := newLoop(c, ctx)
 	ended := false

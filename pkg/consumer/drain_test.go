@@ -263,12 +263,12 @@ func TestStopWithoutRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(r *rig) {
-				ids := r.add(20)
+				ids := r.add(30) // two calls, and the rest at hand
 				release := make(chan struct{})
 				h := &recorder{answer: func(ctx context.Context, b *handler.Batch) error {
 					select {
 					case <-release:
-						if has(b, ids[10:]...) { // its acknowledgements wait for those of the other
+						if has(b, ids[10:20]...) { // its acknowledgements wait for those of the other
 							time.Sleep(time.Second)
 						}
 						return nil

@@ -291,3 +291,51 @@ func TestAckRepeated(t *testing.T) {
 		r.wantAccounted()
 	})
 }
+
+// TestPaused: the process stands still for so long that others claim what it
+// holds. What has not begun is not handled before it is known to be still ours.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]bool{"at rest": false, "with a touch under way": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				calls := 0
+				h := &recorder{}
+				h.answer = func(ctx context.Context, _ *handler.Batch) error {
+					if len(h.all()) == 1 {
+						return pause(ctx, minIdle/2) // a touch begins meanwhile
+					}
+					return nil
+				}
+				r.start("c-0", h, func(cfg *config) {
+					cfg.Timeout, cfg.Concurrency, cfg.BatchSize, cfg.BatchBytes = time.Hour, 1, 5, 20 // one a call, three at hand
+					cfg.LowWater = func() stream.ID {
+						if calls++; calls == 2 { // it stands still when the second call is due
+							time.Sleep(30 * time.Second)
+						}
+						return stream.ID{}
+					}
+				}, rewire(func(s *rewired) {
+					s.hold = func(ctx context.Context, holds []stream.Hold) ([]stream.ID, error) {
+						lost, err := s.Source.Hold(ctx, holds)
+						if late && r.at() < minIdle {
+							time.Sleep(minIdle/2 + 31*time.Second - r.at())
+						}
+						return lost, err
+					}
+				}))
+				time.Sleep(time.Millisecond)
+				ids := r.add(5)
+				time.Sleep(20 * time.Second)
+				if got := r.steal(minIdle); !slices.Contains(got, ids[2]) {
+					t.Fatalf("claimed %v, want %s among it", got, ids[2])
+				}
+				pass(30 * time.Second)
+				if before, after := len(h.of(ids[1])), len(h.of(ids[2])); before != 1 || after != 0 {
+					t.Errorf("%d calls with the second and %d with the third, want 1 and none: another has claimed it", before, after)
+				}
+				r.wantAccounted()
+			})
+		})
+	}
+}

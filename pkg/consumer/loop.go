@@ -63,6 +63,7 @@ type loop struct {
 
 	doubt     doubt
 	wary      bool      // of what is held, until a touch has told what is still ours
+	waryAt    int64     // the lease at which that began: earlier rounds tell nothing
 	stuck     int       // running calls that are
 	abandoned int       // calls that outlived a restart
 	failedAt  time.Time // last failure of the handler
@@ -143,7 +144,7 @@ func (l *loop) turn(now time.Time) {
 	if last := l.c.Beat(); l.held > 0 && !last.IsZero() && now.Sub(last) > l.cfg.MinIdle {
 		// The process was stopped for so long that others may have claimed what
 		// is held: no call begins before a touch has told what is still ours.
-		l.wary, l.settle.touched = true, time.Time{}
+		l.wary, l.waryAt, l.settle.touched = true, l.lease, time.Time{}
 	}
 	l.c.beat.Store(now.UnixNano())
 	l.markStuck(now)

@@ -103,8 +103,8 @@ type remnant struct {
 	err  error
 }
 
-// start runs a consumer with the rig's defaults.
-func (r *rig) start(name string, h handler.Handler, change ...func(*config)) *running {
+// config is that of a consumer with the rig's defaults.
+func (r *rig) config(name string, h handler.Handler, change ...func(*config)) config {
 	logger := slog.New(slog.DiscardHandler)
 	cfg := config{
 		Group: groupName, Name: name, HandlerType: "test",
@@ -120,6 +120,12 @@ func (r *rig) start(name string, h handler.Handler, change ...func(*config)) *ru
 	for _, f := range change {
 		f(&cfg)
 	}
+	return cfg
+}
+
+// start runs a consumer.
+func (r *rig) start(name string, h handler.Handler, change ...func(*config)) *running {
+	cfg := r.config(name, h, change...)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &running{Consumer: consumer.New(cfg), cancel: cancel, done: make(chan struct{})}
 	r.running = append(r.running, c)

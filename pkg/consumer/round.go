@@ -25,6 +25,8 @@ type round struct {
 	buries  []*burial
 	lease   int64 // of what is raised or touched by it
 
+	holdFirst bool // before the acks, see settling
+
 	ackErr, holdErr, buryErr error
 
 	acked   int
@@ -50,7 +52,7 @@ func (l *loop) startSettling(now time.Time) {
 	if !now.Before(deadline) {
 		return
 	}
-	r := &round{raises: s.raises, frees: s.holds}
+	r := &round{raises: s.raises, frees: s.holds, holdFirst: s.holdFirst}
 	s.raises, s.holds = nil, nil
 	n := min(len(s.acks), maxAcks)
 	r.acks, s.acks = s.acks[:n:n], s.acks[n:]
@@ -82,21 +84,32 @@ func (l *loop) startSettling(now time.Time) {
 	}()
 }
 
-// run does a round. A part that fails does not keep the others from being tried.
+// errUntried is of a part that was not tried, because one before it had failed.
+var errUntried = errors.New("not tried")
+
+// run does a round. It ends with the first part that fails: while Redis does
+// not answer, each would take its time.
 func (r *round) run(ctx context.Context, s Settler) {
-	if len(r.acks) > 0 {
-		r.ackErr = guard(func() error { return r.ack(ctx, s) })
+	r.ackErr, r.holdErr, r.buryErr = errUntried, errUntried, errUntried
+	parts := []func() error{
+		func() error { r.ackErr = guard(func() error { return r.ack(ctx, s) }); return r.ackErr },
+		func() error { r.holdErr = guard(func() error { return r.hold(ctx, s) }); return r.holdErr },
+		func() error { r.buryErr = r.bury(ctx, s); return r.buryErr },
 	}
-	if holds := r.holds(); len(holds) > 0 {
-		r.holdErr = guard(func() (err error) {
-			r.lost, err = s.Hold(ctx, holds)
-			return err
-		})
+	if r.holdFirst {
+		parts[0], parts[1] = parts[1], parts[0]
 	}
-	r.buryErr = r.bury(ctx, s)
+	for _, part := range parts {
+		if part() != nil {
+			return
+		}
+	}
 }
 
 func (r *round) ack(ctx context.Context, s Settler) (err error) {
+	if len(r.acks) == 0 {
+		return nil
+	}
 	refs := make([]stream.ID, len(r.acks))
 	var probes []stream.ID
 	seen := int64(-1)
@@ -111,7 +124,10 @@ func (r *round) ack(ctx context.Context, s Settler) (err error) {
 	return err
 }
 
-func (r *round) holds() []stream.Hold {
+func (r *round) hold(ctx context.Context, s Settler) (err error) {
+	if r.held() == 0 {
+		return nil
+	}
 	holds := make([]stream.Hold, 0, r.held())
 	holds = append(holds, r.frees...)
 	for _, it := range r.raises {
@@ -123,7 +139,8 @@ func (r *round) holds() []stream.Hold {
 	for _, h := range r.kept {
 		holds = append(holds, stream.Hold{Ref: h.Ref, Count: stream.KeepCount})
 	}
-	return holds
+	r.lost, err = s.Hold(ctx, holds)
+	return err
 }
 
 func (r *round) bury(ctx context.Context, s Settler) error {
@@ -150,9 +167,10 @@ func (l *loop) settled(r *round) {
 	l.bookHolds(r)
 	l.bookBurials(r)
 	err := r.ackErr
-	if err == nil {
+	if err == nil || errors.Is(err, errUntried) {
 		err = r.holdErr
 	}
+	s.holdFirst = r.ackErr != nil && !errors.Is(r.ackErr, errUntried)
 	switch {
 	case errors.Is(errors.Join(err, r.buryErr), stream.ErrNoGroup):
 		l.groupGone()
@@ -168,6 +186,10 @@ func (l *loop) bookAcks(r *round) {
 		return
 	}
 	s, t := &l.settle, l.cfg.Telemetry
+	if errors.Is(r.ackErr, errUntried) {
+		s.acks = append(r.acks, s.acks...)
+		return
+	}
 	if r.ackErr != nil {
 		t.AcksFailed.Add(1)
 		for _, it := range r.acks {
@@ -201,9 +223,11 @@ func (l *loop) bookHolds(r *round) {
 		if len(r.touched)+len(r.kept) > 0 {
 			s.touched = time.Time{} // not at its next time, but as soon as Redis answers
 		}
-		for _, it := range r.touched { // it may have been done for some of them
-			l.lease++
-			it.lease = l.lease
+		if !errors.Is(r.holdErr, errUntried) {
+			for _, it := range r.touched { // it may have been done for some of them
+				l.lease++
+				it.lease = l.lease
+			}
 		}
 		return
 	}
@@ -220,7 +244,7 @@ func (l *loop) bookHolds(r *round) {
 			l.kept = append(l.kept, h)
 		}
 	}
-	l.wary = l.wary && len(r.touched) == 0
+	l.wary = l.wary && (len(r.touched) == 0 || r.lease <= l.waryAt)
 	for _, it := range r.touched {
 		if lost[it.Ref] {
 			it.lost = true
@@ -271,6 +295,8 @@ func (l *loop) bookBurials(r *round) {
 			s.fullSince = time.Time{}
 			l.cfg.Logger.Info("dead letters have room again")
 		}
+	case errors.Is(r.buryErr, errUntried):
+		s.buries = append(rest, s.buries...)
 	case errors.Is(r.buryErr, stream.ErrDeadLettersFull):
 		s.buries = append(rest, s.buries...)
 		s.letters.clear() // they can be written, but for the room

@@ -29,6 +29,10 @@ type settling struct {
 	busy  bool
 	round *round // under way
 
+	// holdFirst: the acknowledgements have failed last, and must not keep the
+	// holds from being tried. Nor the other way round.
+	holdFirst bool
+
 	fullSince time.Time // the dead letters have no room; zero: they have
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/handler"
@@ -296,6 +297,36 @@ func TestSuspectAndSplit(t *testing.T) {
 		if calls := h.all(); len(calls) < 2 || !slices.Equal(calls[1].ids, suspect) {
 			t.Errorf("calls %+v, want the suspect second", calls)
 		}
+	})
+}
+
+// TestGateOutlivesPanics: a fault of ours ends the consumer and not the gate.
+func TestGateOutlivesPanics(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.leave("c-0", false, 2)
+		calls := 0
+		cfg := r.config("c-0", &recorder{answer: func(ctx context.Context, _ *handler.Batch) error { return pause(ctx, time.Second) }}, func(cfg *config) {
+			cfg.LowWater = func() stream.ID {
+				if calls++; calls == 2 {
+					panic("a fault of ours")
+				}
+				return stream.ID{}
+			}
+		})
+		ended := make(chan any)
+		go func() {
+			defer func() { ended <- recover() }()
+			_ = consumer.New(cfg).Serve(context.Background())
+		}()
+		time.Sleep(10 * time.Millisecond)
+		r.add(1)
+		if v := <-ended; v != "a fault of ours" {
+			t.Fatalf("ended with %v", v)
+		}
+		id := r.leave("d-0", false, 2)[0]
+		r.start("d-0", &recorder{})
+		time.Sleep(100 * time.Millisecond)
+		r.wantAcked(id)
 	})
 }
 

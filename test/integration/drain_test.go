@@ -78,6 +78,7 @@ func TestDrainOfCallThatDoesNotReturn(t *testing.T) {
 					}
 					return nil
 				})
+				time.Sleep(200 * time.Millisecond) // what follows at once is the same signal
 				p.signal(syscall.SIGTERM)
 			}
 			p.exit(tt.within, tt.code)
