@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs everything that must be green before a change lands: formatting, vet,
-# unit and architecture tests, the integration tests against real servers, and a
-# minute of chaos. Installs what it needs and this machine lacks.
-#   scripts/test.sh [unit|integration|chaos]   one part alone
+# unit and architecture tests, and the integration tests against real servers.
+# Installs what it needs and this machine lacks.
+#   scripts/test.sh [unit|integration]   one part alone
+#   scripts/test.sh chaos                faults of every kind under load
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
