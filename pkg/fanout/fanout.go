@@ -61,9 +61,6 @@ type Fanout struct {
 // ErrUnknownGroup is wrapped by errors about a name that no running group has.
 var ErrUnknownGroup = errors.New("unknown group")
 
-// ErrStale is returned by Apply for a plan whose starting point is no more.
-var ErrStale = errors.New("another manifest has been applied meanwhile")
-
 // Errors of Apply.
 var (
 	ErrStopping = errors.New("the process is stopping")
@@ -211,7 +208,11 @@ func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
 		f.start(m, p.handlers[name])
 	}
 	p.handlers = nil // the groups' now
-	f.current = p.manifest
+	next := *p.manifest
+	if p.base != nil { // what only a new process takes up is what it was, so that the next plan says so again
+		next.Redis, next.Admin, next.State = p.base.Redis, p.base.Admin, p.base.State
+	}
+	f.current = &next
 	return nil
 }
 
