@@ -9,6 +9,7 @@ import (
 	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/fanout"
+	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
@@ -42,6 +43,7 @@ func (b broker) Remote(g manifest.Group) fanout.Remote {
 
 // groupConfig is what the manifest says of a group in Redis.
 func groupConfig(g manifest.Group) redisstream.GroupConfig {
+	bound, ok := g.Handler.Config.(handler.HostBound)
 	return redisstream.GroupConfig{
 		Stream:         g.Stream,
 		Group:          g.Group,
@@ -50,6 +52,10 @@ func groupConfig(g manifest.Group) redisstream.GroupConfig {
 		MaxDeadLetters: g.DeadLetter.MaxLen,
 		DropOldest:     g.DeadLetter.Overflow == manifest.DropOldest,
 		MinIdle:        g.Claim.MinIdle,
+		KeepMissing:    g.OnMissing == manifest.KeepMissing,
+		OneHost:        ok && bound.OneHost(),
+
+		WithoutCheckpoint: redisstream.WithoutCheckpoint(g.WithoutCheckpoint()),
 	}
 }
 
@@ -58,7 +64,7 @@ func (b broker) failed(op string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	if !errors.Is(err, stream.ErrDeadLettersFull) {
+	if !errors.Is(err, stream.ErrDeadLettersFull) && !errors.Is(err, stream.ErrOtherHost) {
 		b.metrics.RedisError(op)
 	}
 	return described(err)
@@ -93,9 +99,9 @@ func (r remote) Info(ctx context.Context) (stream.GroupInfo, error) {
 	return info, r.failed(telemetry.OpInfo, err)
 }
 
-func (r remote) Losses(ctx context.Context) (int64, error) {
-	lost, err := r.Group.Losses(ctx)
-	return lost, r.failed(telemetry.OpInfo, err)
+func (r remote) Losses(ctx context.Context, found []stream.Loss, tell func(stream.Loss)) ([]stream.Loss, error) {
+	recent, err := r.Group.Losses(ctx, found, tell)
+	return recent, r.failed(telemetry.OpInfo, err)
 }
 
 func (r remote) Consumers(ctx context.Context) ([]stream.ConsumerInfo, error) {
@@ -127,9 +133,24 @@ type source struct {
 	consumer.Source
 }
 
-func (s source) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {
-	ds, err := s.Source.Read(ctx, max, wait)
-	return ds, s.failed(telemetry.OpRead, err)
+// Connection tells what the consumer reads over, where it has a connection of
+// its own.
+func (s source) Connection() consumer.Connection {
+	own, ok := s.Source.(interface{ Connection() (int64, string) })
+	if !ok {
+		return consumer.Connection{}
+	}
+	id, addr := own.Connection()
+	return consumer.Connection{ID: id, Addr: addr}
+}
+
+func (s source) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	return s.failed(telemetry.OpRead, s.Source.Read(ctx, c, max, wait))
+}
+
+func (s source) Rest(ctx context.Context) ([]stream.ID, error) {
+	refs, err := s.Source.Rest(ctx)
+	return refs, s.failed(telemetry.OpRead, err)
 }
 
 func (s source) Own(ctx context.Context, after stream.ID, max int) (stream.Page, error) {

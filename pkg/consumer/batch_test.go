@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/handler"
@@ -123,9 +124,9 @@ func TestReadsGrow(t *testing.T) {
 		r.start("c-0", &recorder{answer: func(ctx context.Context, _ *handler.Batch) error { return pause(ctx, 10*time.Millisecond) }},
 			func(cfg *config) { cfg.BatchSize = 500 },
 			rewire(func(s *rewired) {
-				s.read = func(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
+				s.read = func(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 					reads++
-					return s.Source.Read(ctx, limit, wait)
+					return s.Source.Read(ctx, c, limit, wait)
 				}
 			}))
 		pass(990 * time.Millisecond)
@@ -166,7 +167,7 @@ func TestIntake(t *testing.T) {
 					after := r.server.AddEvent(`{"stake": 300}`)
 					if own {
 						src := r.server.Source(groupName, "c-0", minIdle)
-						_, _ = src.Read(context.Background(), 10, 0)
+						_, _ = consumertest.Take(context.Background(), src, 10, 0)
 						src.Close()
 					}
 					h := &recorder{}

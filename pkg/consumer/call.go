@@ -69,15 +69,13 @@ func (l *loop) nextCall(now time.Time) *call {
 // start runs a call in a goroutine of its own.
 func (l *loop) start(c *call, now time.Time) {
 	t := l.cfg.Telemetry
-	batch := &handler.Batch{
-		Group:      l.cfg.Group,
-		LowWater:   l.cfg.LowWater(),
-		Deliveries: make([]handler.Delivery, len(c.items)),
-	}
+	batch := l.batch()
+	batch.LowWater = l.cfg.LowWater()
+	c.batch = batch
 	retries := 0
-	for i, it := range c.items {
+	for _, it := range c.items {
 		it.Attempt = it.attempts + 1
-		batch.Deliveries[i] = it.Delivery
+		batch.Deliveries = append(batch.Deliveries, it.Delivery)
 		if it.called {
 			retries++
 		}
@@ -104,11 +102,26 @@ func (l *loop) start(c *call, now time.Time) {
 	}()
 }
 
+// batch returns an empty batch: handlers do not keep them, so they are used
+// again.
+func (l *loop) batch() *handler.Batch {
+	n := len(l.batches)
+	if n == 0 {
+		return &handler.Batch{Group: l.cfg.Group}
+	}
+	b := l.batches[n-1]
+	l.batches = l.batches[:n-1]
+	return b
+}
+
 // returned passes the verdict on a call that has come back.
 func (l *loop) returned(c *call, a answer) {
 	now := time.Now()
 	t := l.cfg.Telemetry
 	delete(l.running, c)
+	clear(c.batch.Deliveries)
+	c.batch.Deliveries = c.batch.Deliveries[:0]
+	l.batches, c.batch = append(l.batches, c.batch), nil
 	if c.stuck {
 		l.stuck--
 		t.StuckCalls.Add(-1)
@@ -198,7 +211,7 @@ func (l *loop) retry(it *item, at time.Time) {
 		l.release(it)
 		return
 	}
-	l.wait(at, it)
+	l.wait(at, l.keep(it))
 }
 
 // again holds a whole call until the sink is back.

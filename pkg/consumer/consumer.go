@@ -47,6 +47,7 @@ type Config struct {
 
 	BatchSize   int           // deliveries in a call at most
 	BatchBytes  int           // bytes in a call at most; a larger entry is a call of its own
+	MaxBytes    func() int    // held at most, but for one entry that is larger; nil: what two batches a call may have
 	Linger      time.Duration // how long a batch waits to fill; 0: not at all
 	Concurrency int           // calls at once
 	Timeout     time.Duration // of one call
@@ -61,6 +62,10 @@ type Config struct {
 	Suspects *Gate            // one for the whole process
 	LowWater func() stream.ID // the group's low-water mark as last seen
 
+	// Vanished is told of pending entries that Redis no longer has. It must not
+	// block; nil is not told.
+	Vanished func(ids []stream.ID)
+
 	// Abandon takes over what is left of a consumer whose calls have outlived its
 	// stop, before Serve returns. It must not block; the remnant must be served.
 	Abandon func(*Remnant)
@@ -68,6 +73,15 @@ type Config struct {
 	Logger    *slog.Logger
 	Logs      *Logs // of the group
 	Telemetry *telemetry.Group
+}
+
+// budget is how many bytes are held at most.
+func (c *Config) budget() int {
+	n := 2 * c.Concurrency * c.BatchBytes
+	if c.MaxBytes != nil {
+		n = min(n, c.MaxBytes())
+	}
+	return n
 }
 
 // Consumer is one consumer of a group. Its methods are safe for concurrent use.
@@ -100,6 +114,7 @@ type Status struct {
 	InFlight     int // deliveries held: in a call, waiting for one, or not yet settled
 	Stuck        int // calls that have outlived their timeout
 	LastActivity time.Time
+	Connection   Connection // that it reads over
 
 	RedisError  string // why it backs off; empty when Redis answers
 	Hold        string // why it takes nothing new though Redis answers: sink unavailable, dead letters full
@@ -108,6 +123,16 @@ type Status struct {
 	LastFailure string    // of the handler
 	FailedAt    time.Time
 }
+
+// Connection is what the Source of a consumer reads over. The zero Connection is
+// none, or one that is not known.
+type Connection struct {
+	ID   int64  // that the server gave it; 0 unknown
+	Addr string // of this end
+}
+
+// connected is a Source that tells its connection.
+type connected interface{ Connection() Connection }
 
 // Errors of Serve.
 var (
@@ -171,8 +196,12 @@ func (c *Consumer) Claim() {
 // Status tells how the consumer is.
 func (c *Consumer) Status() Status {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status
+	s := c.status
+	c.mu.Unlock()
+	if source, ok := c.cfg.Source.(connected); ok {
+		s.Connection = source.Connection()
+	}
+	return s
 }
 
 // Beat is when the consumer's loop last turned, zero while it does not run. A

@@ -145,10 +145,10 @@ func TestStopEverywhere(t *testing.T) {
 		"on its way from redis": {
 			left: -1,
 			change: rewire(func(s *rewired) {
-				s.read = func(_ context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
-					ds, err := s.Source.Read(context.Background(), limit, wait)
+				s.read = func(_ context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+					err := s.Source.Read(context.Background(), c, limit, wait)
 					time.Sleep(2 * time.Second)
-					return ds, err
+					return err
 				}
 			}),
 		},

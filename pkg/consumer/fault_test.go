@@ -108,15 +108,15 @@ func TestStranded(t *testing.T) {
 		var lost []stream.ID
 		h := &recorder{}
 		c := r.start("c-0", h, rewire(func(s *rewired) {
-			s.read = func(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
-				ds, err := s.Source.Read(ctx, limit, wait)
-				if lost == nil && len(ds) > 0 {
-					for _, d := range ds {
+			s.read = func(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+				err := s.Source.Read(ctx, c, limit, wait)
+				if lost == nil && len(c.Deliveries) > 0 {
+					for _, d := range c.Deliveries {
 						lost = append(lost, d.Ref)
 					}
-					ds, err = s.Source.Read(ctx, limit, wait)
+					err = s.Source.Read(ctx, c, limit, wait)
 				}
-				return ds, err
+				return err
 			}
 		}))
 		r.add(7)
@@ -142,11 +142,11 @@ func TestSourcePanics(t *testing.T) {
 	bubble(t, func(r *rig) {
 		reads, burials := 0, 0
 		r.start("c-0", &recorder{}, rewire(func(s *rewired) {
-			s.read = func(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
+			s.read = func(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 				if reads++; reads == 1 {
 					panic("reply decoder")
 				}
-				return s.Source.Read(ctx, limit, wait)
+				return s.Source.Read(ctx, c, limit, wait)
 			}
 			s.bury = func(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error) {
 				if burials++; burials == 1 {

@@ -9,10 +9,17 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// item is a delivery on its way through the loop.
+// item is a delivery on its way through the loop, and the memory of its event.
 type item struct {
+	holding
+	event event.Event // what Delivery.Event points to
+}
+
+// holding is what the loop knows of a delivery that it holds.
+type holding struct {
 	handler.Delivery
-	event   event.Event // what Delivery.Event points to
+	from    *arrival    // whose memory it uses; nil for its own
+	kept    *item       // what has taken its place, see loop.keep
 	size    int
 	arrived time.Time
 	lease   int64 // which reset of idle times was its last; see Settler.Ack
@@ -34,6 +41,12 @@ type item struct {
 	lost    bool // a touch found it to be another consumer's
 }
 
+// reset empties the item.
+func (it *item) reset() {
+	it.holding = holding{}
+	it.event.Reset()
+}
+
 // fail notes one failed attempt.
 func (it *item) fail(now time.Time) {
 	it.attempts++
@@ -43,6 +56,14 @@ func (it *item) fail(now time.Time) {
 	}
 }
 
+// present is what stands for the item now.
+func (it *item) present() *item {
+	if it.kept != nil {
+		return it.kept
+	}
+	return it
+}
+
 // call is a batch that is composed: what is in it stays together until the
 // handler has passed a verdict.
 type call struct {
@@ -50,6 +71,7 @@ type call struct {
 	notBefore time.Time
 	started   time.Time
 	stuck     bool
+	batch     *handler.Batch // while it runs
 }
 
 // waitQueue is a heap of calls by notBefore.
@@ -119,6 +141,7 @@ func (l *loop) take(items []item, origin stream.Origin) {
 func (l *loop) forget(items ...*item) {
 	for _, it := range items {
 		l.heldBytes -= it.size
+		l.leave(it)
 		if l.read.gone != nil {
 			l.read.gone[it.Ref] = struct{}{}
 		}

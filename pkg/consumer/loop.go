@@ -42,6 +42,7 @@ type loop struct {
 	suspects []*item   // waiting to be handled alone in the process
 	front    front     // the suspect whose turn it is
 	running  map[*call]struct{}
+	batches  []*handler.Batch // to be used again
 
 	held      int   // items that take up room
 	heldBytes int   // their bytes
@@ -142,9 +143,7 @@ func (l *loop) more() {
 // turn starts everything that can be started.
 func (l *loop) turn(now time.Time) {
 	if last := l.c.Beat(); l.held > 0 && !last.IsZero() && now.Sub(last) > l.cfg.MinIdle {
-		// The process was stopped for so long that others may have claimed what
-		// is held: no call begins before a touch has told what is still ours.
-		l.wary, l.waryAt, l.settle.touched = true, l.lease, time.Time{}
+		l.beWary() // the process was stopped for so long
 	}
 	l.c.beat.Store(now.UnixNano())
 	l.markStuck(now)

@@ -121,8 +121,15 @@ func mortally[T any](ctx context.Context, m *mortal, do func(context.Context) (T
 	return result, err
 }
 
-func (m *mortal) Read(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
-	return mortally(ctx, m, func(ctx context.Context) ([]stream.Delivery, error) { return m.src.Read(ctx, limit, wait) })
+func (m *mortal) Read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+	_, err := mortally(ctx, m, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, m.src.Read(ctx, c, limit, wait)
+	})
+	return err
+}
+
+func (m *mortal) Rest(ctx context.Context) ([]stream.ID, error) {
+	return mortally(ctx, m, func(ctx context.Context) ([]stream.ID, error) { return m.src.Rest(ctx) })
 }
 
 func (m *mortal) Own(ctx context.Context, after stream.ID, limit int) (stream.Page, error) {

@@ -1,12 +1,14 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // reading is what the loop knows about obtaining entries. One read runs at a
@@ -16,6 +18,11 @@ type reading struct {
 	busy  bool
 	count int // entries to ask for; grows at most twofold with each read that brings as many
 	avg   int // bytes of an entry as last seen
+
+	// more: Redis has delivered more than there was room for, it waits on the
+	// connection. Until it is read no pending list is, which would name it.
+	more   bool
+	spares []*arrival // to be filled again
 
 	// Faults of Redis, one for each kind of read: that one works says nothing
 	// of another, which a user of Redis may not be allowed.
@@ -46,52 +53,93 @@ func (l *loop) startReading(now time.Time) {
 	if r.own == nil && !r.auditAt.IsZero() && !now.Before(r.auditAt) {
 		r.own = &pass{origin: stream.Stranded}
 	}
-	room := min(l.capacity()-l.held, r.count)
-	if r.avg > 0 {
-		budget := 2*l.cfg.Concurrency*l.cfg.BatchBytes - l.heldBytes
-		if l.held == 0 {
-			room = min(room, max(1, budget/r.avg))
-		} else {
-			room = min(room, budget/r.avg)
-		}
+	room, bytes := min(l.capacity()-l.held, r.count), l.cfg.budget()-l.heldBytes
+	if l.held == 0 {
+		bytes = max(bytes, 1) // one entry, however large
 	}
-	if room <= 0 {
+	if r.avg > 0 && bytes > 0 {
+		room = min(room, max(1, bytes/r.avg))
+	}
+	if room <= 0 || bytes <= 0 {
 		return
 	}
 	switch {
+	case r.more:
+		l.readNew(now, room, bytes)
 	case r.own != nil:
 		if !now.Before(r.ofOwn.until) {
 			l.readOwn(min(room, 256))
 		}
 	case r.claim && !now.Before(r.ofClaim.until):
 		l.readClaim(min(room, 256))
-	case now.Before(r.ofNew.until):
-	case l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()):
-		// holds what it has and takes no more
 	case len(l.fresh) == 0 || l.held <= l.capacity()/2:
-		l.readNew(room)
+		l.readNew(now, room, bytes)
 	}
 }
 
 // readNew reads new entries. It blocks in a goroutine of its own.
-func (l *loop) readNew(limit int) {
+func (l *loop) readNew(now time.Time, limit, bytes int) {
+	if now.Before(l.read.ofNew.until) {
+		return
+	}
+	if l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()) {
+		return // holds what it has and takes no more
+	}
 	l.read.busy = true
+	a := l.spare()
+	a.Limit = bytes
 	go func() {
-		var ds []stream.Delivery
-		err := guard(func() (err error) {
-			ds, err = l.cfg.Source.Read(l.readCtx, limit, l.cfg.ReadWait)
-			return err
-		})
-		in := l.decode(ds)
+		err := guard(func() error { return l.cfg.Source.Read(l.readCtx, &a.Chunk, limit, l.cfg.ReadWait) })
+		if err != nil {
+			a.Reset() // nothing can be told of what is in it
+		}
+		l.decode(a)
 		l.events <- func() {
-			l.read.busy = false
-			l.arrived(in, stream.New)
+			n := len(a.items)
+			l.read.busy, l.read.more = false, a.More
+			a.live = n
+			for i := range a.items {
+				a.items[i].from = a
+			}
+			late := n > 0 && time.Since(a.Since) >= l.cfg.MinIdle/3
+			l.arrived(a, stream.New)
+			if late {
+				l.beWary()
+			}
+			if n == 0 {
+				l.recycle(a)
+			}
 			if l.readFailed(&l.read.ofNew, err) {
 				return
 			}
-			if len(ds) == limit {
+			if l.read.more && l.stopping {
+				l.readRest()
+			}
+			if n == limit && !l.read.more {
 				l.read.count = max(l.read.count, min(2*limit, l.capacity()))
 			}
+		}
+	}()
+}
+
+// readRest gives back what waits on the connection when the consumer stops.
+func (l *loop) readRest() {
+	l.read.busy, l.read.more = true, false
+	ctx, cancel := context.WithDeadline(l.settleCtx, l.endAt)
+	go func() {
+		defer cancel()
+		var refs []stream.ID
+		err := guard(func() (err error) { refs, err = l.cfg.Source.Rest(ctx); return err })
+		l.events <- func() {
+			l.read.busy = false
+			if err != nil {
+				l.cfg.Logger.Warn("what was read last stays pending", telemetry.KeyError, err)
+			}
+			for _, ref := range refs {
+				l.settle.holds = append(l.settle.holds, stream.Hold{Ref: ref, Free: l.giveBack})
+			}
+			l.cfg.Telemetry.Read[stream.New].Add(int64(len(refs)))
+			l.cfg.Telemetry.Settled[telemetry.Released].Add(int64(len(refs)))
 		}
 	}()
 }
@@ -143,12 +191,13 @@ func (l *loop) readClaim(limit int) {
 // pageRead hands a page of a pending list to the loop. advance runs when it
 // was read without an error.
 func (l *loop) pageRead(page stream.Page, origin stream.Origin, f *fault, err error, advance func()) {
-	in := l.decode(page.Deliveries)
+	in := &arrival{Chunk: stream.Chunk{Deliveries: page.Deliveries}}
+	l.decode(in)
 	l.events <- func() {
 		l.read.busy = false
 		gone := l.read.gone
 		l.read.gone = nil
-		in = l.notHeld(in, gone)
+		l.dropHeld(in, gone)
 		if n := int64(len(page.Vanished)); n > 0 {
 			l.cfg.Telemetry.Read[origin].Add(n)
 			l.vanished(page.Vanished)
@@ -171,6 +220,7 @@ func (l *loop) readFailed(f *fault, err error) bool {
 		return false
 	}
 	if l.stopping {
+		l.read.more = false
 		return true
 	}
 	if errors.Is(err, stream.ErrNoGroup) {
@@ -178,6 +228,7 @@ func (l *loop) readFailed(f *fault, err error) bool {
 		return true
 	}
 	f.hit(err)
+	l.read.more = false
 	if l.read.own == nil {
 		l.read.own = &pass{origin: stream.Stranded}
 	} else {
@@ -186,93 +237,26 @@ func (l *loop) readFailed(f *fault, err error) bool {
 	return true
 }
 
-// verdict is what decoding says of an item.
-type verdict struct {
-	unwanted bool
-	stage    deadletter.Stage
-	err      error
-}
-
-// intake is what one read has brought.
-type intake struct {
-	items    []item
-	verdicts map[int]verdict // of those that are not to be handled, by index
-}
-
-// decode turns deliveries into items. It runs in the reader's goroutine and
-// uses nothing of the loop but its configuration.
-func (l *loop) decode(ds []stream.Delivery) intake {
-	in := intake{items: make([]item, len(ds))}
-	now := time.Now()
-	rule := func(i int, v verdict) {
-		if in.verdicts == nil {
-			in.verdicts = map[int]verdict{}
-		}
-		in.verdicts[i] = v
-	}
-	for i, d := range ds {
-		it := &in.items[i]
-		it.Delivery.Delivery = d
-		it.Event = &it.event
-		it.size = d.Size()
-		it.arrived = now
-		if err := guard(func() error { return l.cfg.Decoder.DecodeInto(&it.event, d.Entry) }); err != nil {
-			rule(i, verdict{stage: deadletter.Decode, err: err})
-			continue
-		}
-		if l.cfg.Where == nil {
-			continue
-		}
-		var wanted bool
-		err := guard(func() (err error) { wanted, err = l.cfg.Where.Match(&it.event); return err })
-		switch {
-		case err != nil:
-			rule(i, verdict{stage: deadletter.Filter, err: err})
-		case !wanted:
-			rule(i, verdict{unwanted: true})
-		}
-	}
-	return in
-}
-
 // guard turns a panic into an error, so that it stays with the entry, or the
 // round trip, that causes it.
 func guard(f func() error) (err error) {
 	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+		if r := recovered(recover()); r != nil {
+			err = r
 		}
 	}()
 	return f()
 }
 
-// notHeld drops what the loop already holds or has settled meanwhile.
-func (l *loop) notHeld(in intake, gone map[stream.ID]struct{}) intake {
-	if len(in.items) == 0 {
-		return in
+func recovered(v any) error {
+	if v == nil {
+		return nil
 	}
-	known := gone
-	l.each(func(it *item) { known[it.Ref] = struct{}{} })
-	out := intake{items: in.items[:0]}
-	for i := range in.items {
-		if _, held := known[in.items[i].Ref]; held {
-			continue
-		}
-		if v, ruled := in.verdicts[i]; ruled {
-			if out.verdicts == nil {
-				out.verdicts = map[int]verdict{}
-			}
-			out.verdicts[len(out.items)] = v
-		}
-		out.items = append(out.items, in.items[i])
-		it := &out.items[len(out.items)-1]
-		it.Event = &it.event
-	}
-	return out
+	return fmt.Errorf("panic: %v", v)
 }
 
 // arrived sorts what a read has brought.
-func (l *loop) arrived(in intake, origin stream.Origin) {
+func (l *loop) arrived(in *arrival, origin stream.Origin) {
 	if len(in.items) == 0 {
 		return
 	}
@@ -320,4 +304,10 @@ func (l *loop) arrived(in intake, origin stream.Origin) {
 	l.cfg.Telemetry.Filtered.Add(int64(len(unwanted)))
 	l.ack(unwanted...)
 	l.read.avg = max(bytes/len(in.items), l.read.avg/2, 1)
+}
+
+// beWary lets no call begin before a touch has told what is still ours: others
+// may have claimed it.
+func (l *loop) beWary() {
+	l.wary, l.waryAt, l.settle.touched = true, l.lease, time.Time{}
 }

@@ -83,9 +83,15 @@ func TestVanished(t *testing.T) {
 			bubble(t, func(r *rig) {
 				ids := r.leave(owner, owner != "c-0", 1, 1, 1, 1, 1)
 				r.server.Delete(streamName, ids[1], ids[2])
-				c := r.start("c-0", &recorder{})
+				var vanished []stream.ID
+				c := r.start("c-0", &recorder{}, func(cfg *config) {
+					cfg.Vanished = func(ids []stream.ID) { vanished = append(vanished, ids...) }
+				})
 				c.Claim()
 				time.Sleep(2 * time.Second)
+				if !slices.Equal(vanished, ids[1:3]) {
+					t.Errorf("told that %v vanished, want %v", vanished, ids[1:3])
+				}
 				r.wantAcked(ids[0], ids[3], ids[4])
 				r.wantPending(nil)
 				r.wantSettled(telemetry.Vanished, 2)

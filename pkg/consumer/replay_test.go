@@ -26,9 +26,10 @@ func originals(ds []stream.Delivery) []stream.Delivery {
 	return ds
 }
 
-func (s replays) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {
-	ds, err := s.Source.Read(ctx, max, wait)
-	return originals(ds), err
+func (s replays) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	err := s.Source.Read(ctx, c, max, wait)
+	originals(c.Deliveries)
+	return err
 }
 
 func (s replays) Own(ctx context.Context, after stream.ID, max int) (stream.Page, error) {

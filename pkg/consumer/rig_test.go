@@ -168,7 +168,7 @@ func (r *rig) leave(name string, free bool, counts ...int64) []stream.ID {
 	ids := r.add(len(counts))
 	src := r.server.Source(groupName, name, minIdle)
 	defer src.Close()
-	if _, err := src.Read(context.Background(), len(counts), 0); err != nil {
+	if _, err := consumertest.Take(context.Background(), src, len(counts), 0); err != nil {
 		r.Fatal(err)
 	}
 	holds := make([]stream.Hold, len(ids))
@@ -342,17 +342,17 @@ func pause(ctx context.Context, d time.Duration) error {
 // rewired is a source with other calls in place of some.
 type rewired struct {
 	consumer.Source
-	read func(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error)
+	read func(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error
 	own  func(ctx context.Context, after stream.ID, limit int) (stream.Page, error)
 	hold func(ctx context.Context, holds []stream.Hold) ([]stream.ID, error)
 	bury func(ctx context.Context, ref stream.ID, letter *deadletter.Letter) (stream.Burial, error)
 }
 
-func (s *rewired) Read(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
+func (s *rewired) Read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 	if s.read != nil {
-		return s.read(ctx, limit, wait)
+		return s.read(ctx, c, limit, wait)
 	}
-	return s.Source.Read(ctx, limit, wait)
+	return s.Source.Read(ctx, c, limit, wait)
 }
 
 func (s *rewired) Own(ctx context.Context, after stream.ID, limit int) (stream.Page, error) {

@@ -23,7 +23,8 @@ type round struct {
 	touched []*item       // what is held beside all of this
 	kept    []stream.Hold // touched, too
 	buries  []*burial
-	lease   int64 // of what is raised or touched by it
+	lease   int64      // of what is raised or touched by it
+	retired []*arrival // memory that was given up while it ran
 
 	holdFirst bool // before the acks, see settling
 
@@ -162,10 +163,14 @@ func (r *round) bury(ctx context.Context, s Settler) error {
 // settled books what came of a round.
 func (l *loop) settled(r *round) {
 	s := &l.settle
-	s.busy, s.round = false, nil
+	s.busy = false
 	l.bookAcks(r)
 	l.bookHolds(r)
 	l.bookBurials(r)
+	s.round = nil
+	for _, a := range r.retired {
+		l.recycle(a)
+	}
 	err := r.ackErr
 	if err == nil || errors.Is(err, errUntried) {
 		err = r.holdErr
@@ -226,7 +231,7 @@ func (l *loop) bookHolds(r *round) {
 		if !errors.Is(r.holdErr, errUntried) {
 			for _, it := range r.touched { // it may have been done for some of them
 				l.lease++
-				it.lease = l.lease
+				it.present().lease = l.lease
 			}
 		}
 		return
@@ -246,7 +251,7 @@ func (l *loop) bookHolds(r *round) {
 	}
 	l.wary = l.wary && (len(r.touched) == 0 || r.lease <= l.waryAt)
 	for _, it := range r.touched {
-		if lost[it.Ref] {
+		if it = it.present(); lost[it.Ref] {
 			it.lost = true
 		} else {
 			it.lease = r.lease

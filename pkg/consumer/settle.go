@@ -80,6 +80,7 @@ func (l *loop) bury(it *item, stage deadletter.Stage, err error) {
 	if l.dropLost(it) {
 		return
 	}
+	it = l.keep(it)
 	l.settle.buries = append(l.settle.buries, &burial{it: it, letter: &deadletter.Letter{
 		Entry:        it.Entry,
 		Stream:       it.Stream,
@@ -140,9 +141,9 @@ func (l *loop) release(items ...*item) {
 // vanished books entries that Redis had pending without their data.
 func (l *loop) vanished(ids []stream.ID) {
 	l.cfg.Telemetry.Settled[telemetry.Vanished].Add(int64(len(ids)))
-	l.cfg.Telemetry.Lost[telemetry.LostDeleted].Add(int64(len(ids)))
-	l.cfg.Logger.Error("pending entries vanished: they were trimmed or deleted before they were settled",
-		"entries", len(ids), "first", ids[0].String(), "last", ids[len(ids)-1].String())
+	if l.cfg.Vanished != nil {
+		l.cfg.Vanished(ids)
+	}
 }
 
 // dropLost ends an item that has been found to be another consumer's, and

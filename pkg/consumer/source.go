@@ -30,12 +30,21 @@ type Source interface {
 
 // Reader obtains entries.
 type Reader interface {
-	// Read returns at most max new entries in stream order. It waits at most
-	// wait for the first one (0: does not wait) and returns none and no error
-	// when there is none. It returns soon after ctx is done, with what it has
-	// got, or ctx's error. Entries that it returned are pending under this
+	// Read empties c and fills it with at most max new entries in stream order.
+	// It waits at most wait for the first one (0: does not wait) and brings none
+	// and no error when there is none. It returns soon after ctx is done, with
+	// what it has got, or ctx's error. What it brought is pending under this
 	// consumer, with Count 1.
-	Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error)
+	//
+	// It stops after c.Limit bytes. What Redis has delivered beyond them is not
+	// lost: c.More says that the next Read goes on with it, without asking Redis
+	// and whatever its max. Until then it is pending without being touched, and
+	// the pending lists name it. After an error nothing is left.
+	Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error
+
+	// Rest ends what the last Read has left: it returns their refs without their
+	// data.
+	Rest(ctx context.Context) (refs []stream.ID, err error)
 
 	// Own returns a page of what is pending under this consumer's name, in
 	// order, from the first ID after after on. It neither counts as a delivery
@@ -63,6 +72,7 @@ type Settler interface {
 
 	// Hold acts on entries that still are this consumer's own: it sets their
 	// idle time and delivery count. It returns those that are not, in any order.
+	// An entry whose data is gone is left as it is, and is this consumer's own.
 	Hold(ctx context.Context, holds []stream.Hold) (lost []stream.ID, err error)
 
 	// Bury writes a dead letter for an entry that still is this consumer's own,

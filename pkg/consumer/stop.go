@@ -23,6 +23,9 @@ func (l *loop) stop(now time.Time, giveBack bool) {
 	l.giveUpAt = l.cancelAt.Add(cancelGrace)
 	l.endAt = l.giveUpAt.Add(redisTimeout)
 	l.stopRead() // ends the wait at the gate, too
+	if l.read.more && !l.read.busy {
+		l.readRest()
+	}
 
 	l.release(l.fresh...)
 	l.releaseCalls(l.ready)

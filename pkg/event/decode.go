@@ -67,16 +67,6 @@ func (d Decoder) DecodeInto(ev *Event, e stream.Entry) error {
 	return fmt.Errorf("decode entry: unknown format %s", short(string(d.Format)))
 }
 
-// Parse makes an event of a JSON document that is not inside an entry. The
-// event refers to doc.
-func Parse(doc []byte) (*Event, error) {
-	ev := new(Event)
-	if err := ev.decodeJSON(doc); err != nil {
-		return nil, fmt.Errorf("decode event: %w", err)
-	}
-	return ev, nil
-}
-
 func (e *Event) reset() {
 	e.raw, e.opaque = nil, false
 	e.index.n, e.index.complete = 0, false

@@ -1,9 +1,12 @@
 package event_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/stream"
@@ -218,4 +221,46 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
+}
+
+// FuzzDecode compares every form of an entry with what encoding/json makes of it.
+func FuzzDecode(f *testing.F) {
+	f.Add("event", []byte("event"), []byte(`{"a":1}`), []byte("b"), []byte("2"))
+	f.Add("event", []byte("event"), []byte(` {"a":1`), []byte("event"), []byte("2"))
+	f.Add("", []byte(""), []byte("null"), []byte("\x00"), []byte("\xff"))
+	f.Add("\xff", []byte("\xff"), []byte("\"\xff\""), []byte("é\u2028"), []byte("\\\"\x1f\x7f"))
+	f.Add("a", []byte("a"), []byte("\xed\xa0\x80"), []byte("A"), []byte("\xf4\x90\x80\x80"))
+	f.Fuzz(func(t *testing.T, field string, n1, v1, n2, v2 []byte) {
+		e := stream.Entry{Fields: []stream.Field{{Name: n1, Value: v1}, {Name: n2, Value: v2}}}
+		var payload []byte
+		var found int
+		for _, f := range e.Fields {
+			if string(f.Name) == field {
+				payload, found = f.Value, found+1
+			}
+		}
+		for format, want := range map[event.Format]bool{
+			event.JSON:   found == 1 && json.Valid(payload),
+			event.Raw:    found == 1,
+			event.Fields: !bytes.Equal(n1, n2) && utf8.Valid(n1) && utf8.Valid(v1) && utf8.Valid(n2) && utf8.Valid(v2),
+		} {
+			ev, err := event.Decoder{Field: field, Format: format}.Decode(e)
+			if (err == nil) != want {
+				t.Fatalf("%s: error %v, want that it decodes: %v", format, err, want)
+			}
+			switch {
+			case err != nil:
+			case format == event.Raw && !bytes.Equal(ev.Raw(), payload):
+				t.Fatalf("raw: %q of %q", ev.Raw(), payload)
+			case format == event.JSON && string(ev.Raw()) != strings.Trim(string(payload), " \t\r\n"):
+				t.Fatalf("json: %q of %q", ev.Raw(), payload)
+			case format == event.Fields:
+				var members map[string]string
+				if err := json.Unmarshal(ev.Raw(), &members); err != nil || len(members) != 2 ||
+					members[string(n1)] != string(v1) || members[string(n2)] != string(v2) {
+					t.Fatalf("fields: %q, %v", ev.Raw(), err)
+				}
+			}
+		}
+	})
 }

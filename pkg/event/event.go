@@ -25,6 +25,18 @@ type Event struct {
 	buf    []byte // reused by Fields
 }
 
+// Reset forgets the payload, and keeps memory for the next one unless it is
+// large.
+func (e *Event) Reset() {
+	if cap(e.buf) > maxKept {
+		e.buf = nil
+	}
+	e.raw, e.opaque, e.buf = nil, false, e.buf[:0]
+	e.index.n, e.index.complete = 0, false
+}
+
+const maxKept = 4 << 10 // bytes
+
 // Raw is the payload: the JSON document as it was published, for [Fields] an
 // object made of them, for [Raw] the bytes.
 func (e *Event) Raw() []byte { return e.raw }

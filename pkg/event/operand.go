@@ -62,8 +62,6 @@ type operand struct {
 
 func (o operand) isTrue() bool { return o.kind == truth && o.n != 0 }
 
-func (o operand) isFalse() bool { return o.kind == truth && o.n == 0 }
-
 func truthOf(v bool) operand {
 	if v {
 		return operand{kind: truth, n: 1}

@@ -338,7 +338,7 @@ func (r *rig) leave(group manifest.Group, name string, n int) []stream.ID {
 	r.add(n)
 	src := r.server.Source(group.Group, name, minIdle)
 	defer src.Close()
-	ds, err := src.Read(context.Background(), n, 0)
+	ds, err := consumertest.Take(context.Background(), src, n, 0)
 	if err != nil || len(ds) != n {
 		r.Fatal(len(ds), err)
 	}

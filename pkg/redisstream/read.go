@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -11,83 +12,184 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// Read returns at most max new entries. It waits at most wait for the first one,
-// and never longer than two seconds. It returns soon after ctx is done, with
-// what has arrived by then.
-func (s *Source) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {
+// Read fills c with at most max new entries. It waits at most wait for the
+// first one, and never longer than two seconds. It returns soon after ctx is
+// done, with what has arrived by then. What an answer holds beyond c.Limit
+// stays on the connection: c.More says so, and the next Read goes on with it.
+func (s *Source) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	c.Reset()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	args := append(make([]any, 0, 11), "xreadgroup", "group", s.group.cfg.Group, s.consumer, "count", atLeastOne(max))
-	if wait > 0 {
-		args = append(args, "block", s.block(wait).Milliseconds())
+	err := s.interruptible(ctx, func() error { return s.read(ctx, c, max, wait) })
+	if len(c.Deliveries) > 0 && err == nil {
+		return nil
 	}
-	args = append(args, "streams", s.group.cfg.Stream, ">")
-
-	raw, err := s.roundTrip(ctx, redis.NewRawCmd(ctx, args...))
-	if err == nil {
-		var entries []stream.Entry
-		entries, err = decodeRead(raw)
-		if len(entries) > 0 {
-			if err := s.sameEpoch(ctx); err != nil {
-				return nil, err
-			}
-			return s.fresh(entries), nil
-		}
-		if unusable(err) || errors.Is(err, errReply) {
-			// What else is on the wire cannot be told: begin anew.
-			_ = s.reader.Close()
-			s.reader = s.newReader()
-		}
-	}
+	c.Reset()
 	if done := ctx.Err(); done != nil {
-		return nil, done
+		return done
 	}
-	return nil, wrap(s.op("read"), err)
+	return wrap(s.op("read"), err)
 }
 
-// sameEpoch fails when the group has been opened by another process since, on
-// another stream: what was read is of an epoch that is not ours. A process that
-// had no read under way when the old stream went would not notice otherwise.
+// Rest ends what the last Read has left: it returns the IDs of those entries
+// and skips their data. They are pending under our name.
+func (s *Source) Rest(ctx context.Context) (refs []stream.ID, err error) {
+	l := &s.line
+	if l.left == 0 {
+		return nil, nil
+	}
+	var c stream.Chunk
+	err = s.interruptible(ctx, func() error {
+		l.wire.begin(&c)
+		defer l.wire.end()
+		for l.left > 0 {
+			var id stream.ID
+			if err := l.wire.take(func(k *cursor) (err error) { id, err = k.skipped(); return err }); err != nil {
+				return err
+			}
+			l.left--
+			refs = append(refs, id)
+		}
+		return s.takeEpoch()
+	})
+	if err != nil {
+		return nil, wrap(s.op("skip what is left of a read"), err)
+	}
+	return refs, nil
+}
+
+// interruptible runs a conversation on the line, which ctx does not cut off:
+// entries in an answer would be pending and unseen. When ctx is done the wait in
+// Redis is ended from another connection. After an error of which it cannot be
+// told what else is on the wire the connection is given up.
+func (s *Source) interruptible(ctx context.Context, talk func() error) error {
+	returned := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { s.interrupt(returned) })
+	err := talk()
+	close(returned)
+	stop()
+	if err != nil && (s.line.left > 0 || unusable(err) || !whole(err)) {
+		s.line.close()
+	}
+	return err
+}
+
+// whole reports whether an answer was taken off the wire as a whole though it
+// has come to an error.
+func whole(err error) bool {
+	var answer reply
+	return errors.As(err, &answer) || errors.Is(err, errEpoch)
+}
+
+func (s *Source) read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	l := &s.line
+	if l.left == 0 {
+		if err := s.ask(ctx, max, wait); err != nil {
+			return err
+		}
+	}
+	l.wire.begin(c)
+	defer l.wire.end()
+	if l.left == 0 {
+		var answered reply
+		err := l.wire.take(func(k *cursor) (err error) { l.left, answered, err = k.entries(); return err })
+		if err != nil {
+			return err
+		}
+		l.since = time.Now()
+		if answered != "" {
+			if err := s.takeEpoch(); err != nil && !whole(err) {
+				return err
+			}
+			return answered
+		}
+	}
+	c.Since = l.since
+	for bytes := 0; l.left > 0 && (c.Limit <= 0 || bytes < c.Limit); l.left-- {
+		var e stream.Entry
+		if err := l.wire.take(func(k *cursor) (err error) { e, err = k.entry(c); return err }); err != nil {
+			return err
+		}
+		bytes += e.Size()
+		c.Deliveries = append(c.Deliveries, s.delivery(e, stream.New, 1))
+	}
+	if c.More = l.left > 0; c.More {
+		return s.sameEpoch(ctx)
+	}
+	return s.takeEpoch()
+}
+
+// ask sends the read, and with it asks for the epoch of the stream.
+func (s *Source) ask(ctx context.Context, max int, wait time.Duration) error {
+	l := &s.line
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+	cfg := &s.group.cfg
+	l.out = l.out[:0]
+	count := strconv.Itoa(atLeastOne(max))
+	block := time.Duration(0)
+	if wait > 0 {
+		block = s.block(wait)
+		l.command("XREADGROUP", "GROUP", cfg.Group, s.consumer, "COUNT", count,
+			"BLOCK", strconv.FormatInt(block.Milliseconds(), 10), "STREAMS", cfg.Stream, ">")
+	} else {
+		l.command("XREADGROUP", "GROUP", cfg.Group, s.consumer, "COUNT", count, "STREAMS", cfg.Stream, ">")
+	}
+	l.command("GET", s.group.epochKey)
+	return l.send(block)
+}
+
+// errEpoch: the group has been opened by another process since, on another
+// stream: what was read is of an epoch that is not ours. A process that had no
+// read under way when the old stream went would not notice otherwise.
+var errEpoch = fmt.Errorf("%w: its stream is another one now", stream.ErrNoGroup)
+
+// takeEpoch takes the answer about the epoch off the wire, which comes after
+// the entries.
+func (s *Source) takeEpoch() error {
+	var (
+		epoch  []byte
+		failed reply
+	)
+	err := s.line.wire.take(func(k *cursor) (err error) {
+		if failed, err = k.failure(); err == nil && failed == "" {
+			epoch, err = k.bulk()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case failed != "":
+		return failed
+	case epoch != nil && string(epoch) != s.epoch: // missing: it was evicted, and is put back
+		return errEpoch
+	}
+	return nil
+}
+
+// sameEpoch asks for the epoch beside the line.
 func (s *Source) sameEpoch(ctx context.Context) error {
 	epoch, err := s.group.client.rdb.Get(context.WithoutCancel(ctx), s.group.epochKey).Result()
 	switch {
-	case errors.Is(err, redis.Nil), err == nil && epoch == s.epoch: // missing: it was evicted, and is put back
+	case errors.Is(err, redis.Nil), err == nil && epoch == s.epoch:
 		return nil
 	case err != nil:
 		return wrap(s.op("read epoch for"), err)
 	}
-	return fmt.Errorf("%s: %w: its stream is another one now", s.op("read"), stream.ErrNoGroup)
-}
-
-func (s *Source) fresh(entries []stream.Entry) []stream.Delivery {
-	deliveries := make([]stream.Delivery, len(entries))
-	for i, e := range entries {
-		deliveries[i] = s.delivery(e, stream.New, 1)
-	}
-	return deliveries
+	return fmt.Errorf("%s: %w", s.op("read"), errEpoch)
 }
 
 // block is how long a read may wait in Redis: at least a millisecond, for zero
 // means for ever.
 func (s *Source) block(wait time.Duration) time.Duration {
 	longest := longBlock
-	if s.connID.Load() == 0 { // not yet connected, or nothing would end it
+	if s.line.ID() == 0 { // nothing would end it
 		longest = shortBlock
 	}
 	return max(min(wait, longest), time.Millisecond)
-}
-
-// roundTrip sends one command on the reader's connection and waits for its
-// reply, which ctx does not cut off: entries in it would be pending and unseen.
-// When ctx is done the wait in Redis is ended from another connection.
-func (s *Source) roundTrip(ctx context.Context, cmd *redis.RawCmd) ([]byte, error) {
-	returned := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { s.interrupt(returned) })
-	_ = s.reader.Process(ctx, cmd) // the error is in cmd, too
-	close(returned)
-	stop()
-	return cmd.Result()
 }
 
 // interrupt ends a read until it has returned. CLIENT UNBLOCK does nothing when
@@ -99,7 +201,7 @@ func (s *Source) interrupt(returned <-chan struct{}) {
 	defer cancel()
 	pause := time.Millisecond
 	for {
-		if id := s.connID.Load(); id != 0 {
+		if id := s.line.ID(); id != 0 {
 			_ = s.group.client.rdb.ClientUnblock(ctx, id).Err()
 		}
 		timer := time.NewTimer(pause)
@@ -110,7 +212,7 @@ func (s *Source) interrupt(returned <-chan struct{}) {
 		case <-timer.C:
 		}
 		if ctx.Err() != nil {
-			s.hangUp()
+			s.line.hangUp()
 			return
 		}
 		pause = min(2*pause, longBlock/8)

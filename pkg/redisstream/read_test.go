@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
@@ -31,7 +32,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			_, err := src.Read(ctx, 1, time.Minute)
+			_, err := consumertest.Take(ctx, src, 1, time.Minute)
 			done <- err
 		}()
 		s.blocked()
@@ -48,7 +49,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 
 func read(t *testing.T, src *redisstream.Source) []stream.Delivery {
 	t.Helper()
-	got, err := src.Read(t.Context(), 1000, 0)
+	got, err := consumertest.Take(t.Context(), src, 1000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestReadLosesNothingWhenStopped(t *testing.T) {
 			s.server.Client().Do(context.Background(), "XADD", key, fmt.Sprint(i+1, "-0"), "event", "{}")
 		}()
 		go cancel()
-		got, err := src.Read(ctx, 10, time.Minute)
+		got, err := consumertest.Take(ctx, src, 10, time.Minute)
 		if err != nil && len(got) > 0 {
 			t.Fatalf("%d entries and %v", len(got), err)
 		}
@@ -103,7 +104,7 @@ func TestReadWithoutPermissionToUnblock(t *testing.T) {
 			src := s.open(c.Group(config()).Source("a", g.Epoch()))
 			for range 2 {
 				start := time.Now()
-				if _, err := src.Read(t.Context(), 1, time.Minute); err != nil {
+				if _, err := consumertest.Take(t.Context(), src, 1, time.Minute); err != nil {
 					t.Fatal(err)
 				}
 				if d := time.Since(start); d < 100*time.Millisecond || d > time.Second {
@@ -124,7 +125,7 @@ func TestReadOfHangingServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := src.Read(ctx, 1, time.Minute)
+		_, err := consumertest.Take(ctx, src, 1, time.Minute)
 		done <- err
 	}()
 	s.blocked()
@@ -141,7 +142,7 @@ func TestReadOfHangingServer(t *testing.T) {
 	s.add(1, 1)
 	// Redis may deliver it to the connection that was closed before it sees that.
 	eventually(t, func() bool {
-		got, err := src.Read(t.Context(), 1, 0)
+		got, err := consumertest.Take(t.Context(), src, 1, 0)
 		if err == nil && len(got) == 1 {
 			return true
 		}
@@ -163,7 +164,7 @@ func TestReadWithLostReply(t *testing.T) {
 	read(t, src)
 	s.add(1, 2)
 	p.loseNext.Store(true)
-	if got, err := src.Read(t.Context(), 1, time.Second); err == nil {
+	if got, err := consumertest.Take(t.Context(), src, 1, time.Second); err == nil {
 		t.Fatalf("read %v, want an error", got)
 	}
 	if got := read(t, src); len(got) != 1 || got[0].ID != (stream.ID{Ms: 2}) {

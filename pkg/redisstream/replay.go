@@ -58,20 +58,23 @@ func (g *Group) letterKeys() []string {
 // Close has nothing to give back.
 func (s *ReplaySource) Close() error { return nil }
 
-// Read returns at most max replays that are new. It waits at most wait for the
-// first one, and returns as soon as ctx is done.
-func (s *ReplaySource) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {
+// Read fills c with at most max replays that are new. It waits at most wait for
+// the first one, and returns as soon as ctx is done. Of large replays it takes
+// fewer; none are left on the way.
+func (s *ReplaySource) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	c.Reset()
 	deadline := time.Now().Add(wait)
 	for ctx.Err() == nil {
 		if now := time.Now(); wait <= 0 || !now.Before(s.next) {
-			ds, err := s.poll(ctx, max)
+			ds, err := s.poll(ctx, max, c.Limit)
 			if len(ds) > 0 || err != nil || wait <= 0 {
-				return ds, err
+				c.Deliveries, c.Since = append(c.Deliveries, ds...), now
+				return err
 			}
 			s.next = now.Add(s.every)
 		}
 		if !time.Now().Before(deadline) {
-			return nil, nil
+			return nil
 		}
 		timer := time.NewTimer(min(time.Until(s.next), time.Until(deadline)))
 		select {
@@ -80,16 +83,22 @@ func (s *ReplaySource) Read(ctx context.Context, max int, wait time.Duration) ([
 			timer.Stop()
 		}
 	}
-	return nil, ctx.Err()
+	return ctx.Err()
 }
+
+// Rest has nothing to end: a read leaves nothing.
+func (s *ReplaySource) Rest(context.Context) ([]stream.ID, error) { return nil, nil }
 
 // poll reads what is there. The end of ctx does not cut it off: what is in the
 // reply would be pending and unseen.
-func (s *ReplaySource) poll(ctx context.Context, max int) ([]stream.Delivery, error) {
+func (s *ReplaySource) poll(ctx context.Context, max, limit int) ([]stream.Delivery, error) {
+	if limit <= 0 || limit > maxPageBytes {
+		limit = maxPageBytes
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTimeout)
 	defer cancel()
 	v, err := s.group.client.run(ctx, s.inner.op("read replays of"), replayReadScript, s.group.letterKeys(),
-		s.group.cfg.Group, s.inner.consumer, pageSize(max), maxPageBytes)
+		s.group.cfg.Group, s.inner.consumer, pageSize(max), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
@@ -279,7 +280,7 @@ func TestReplayReadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	began := time.Now()
-	if _, err := y.g.ReplaySource("a-replay").Read(ctx, 1, time.Minute); !errors.Is(err, context.Canceled) {
+	if _, err := consumertest.Take(ctx, y.g.ReplaySource("a-replay"), 1, time.Minute); !errors.Is(err, context.Canceled) {
 		t.Errorf("read: %v", err)
 	}
 	if took := time.Since(began); took > time.Second {
@@ -303,12 +304,12 @@ func TestReplayReadIsCheap(t *testing.T) {
 		fmt.Sscan(rest, &n)
 		return n
 	}
-	if _, err := src.Read(t.Context(), 1, time.Millisecond); err != nil { // loads the script
+	if _, err := consumertest.Take(t.Context(), src, 1, time.Millisecond); err != nil { // loads the script
 		t.Fatal(err)
 	}
 	before := commands()
 	for range 50 {
-		if _, err := src.Read(t.Context(), 1, time.Millisecond); err != nil {
+		if _, err := consumertest.Take(t.Context(), src, 1, time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -75,9 +75,10 @@ func (r replayRig) Pending() []consumertest.PendingEntry {
 // relabelled gives deliveries the origin that the suite asks for.
 type relabelled struct{ *redisstream.ReplaySource }
 
-func (s relabelled) Read(ctx context.Context, max int, wait time.Duration) ([]stream.Delivery, error) {
-	ds, err := s.ReplaySource.Read(ctx, max, wait)
-	return relabel(ds, stream.New), err
+func (s relabelled) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+	err := s.ReplaySource.Read(ctx, c, max, wait)
+	relabel(c.Deliveries, stream.New)
+	return err
 }
 
 func (s relabelled) Own(ctx context.Context, after stream.ID, max int) (stream.Page, error) {

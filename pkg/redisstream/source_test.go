@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
@@ -46,7 +47,7 @@ func TestConnections(t *testing.T) {
 		go func() {
 			var err error
 			for err == nil {
-				_, err = src.Read(ctx, 1, time.Minute)
+				_, err = consumertest.Take(ctx, src, 1, time.Minute)
 			}
 			done <- err
 		}()
@@ -104,7 +105,7 @@ func TestGroupGoesAway(t *testing.T) {
 			read(t, src)
 			done := make(chan error, 1)
 			go func() {
-				_, err := src.Read(t.Context(), 1, time.Minute)
+				_, err := consumertest.Take(t.Context(), src, 1, time.Minute)
 				done <- err
 			}()
 			s.blocked()
@@ -115,7 +116,7 @@ func TestGroupGoesAway(t *testing.T) {
 			id := stream.ID{Ms: 1}
 			letter := &deadletter.Letter{Stream: key, Group: group, ID: id}
 			for call, do := range map[string]func() error{
-				"Read":       func() error { _, err := src.Read(t.Context(), 1, 0); return err },
+				"Read":       func() error { _, err := consumertest.Take(t.Context(), src, 1, 0); return err },
 				"Own":        func() error { _, err := src.Own(t.Context(), stream.ID{}, 1); return err },
 				"Claim":      func() error { _, err := src.Claim(t.Context(), stream.ID{}, 0, 1); return err },
 				"Ack":        func() error { _, err := src.Ack(t.Context(), []stream.ID{id}, []stream.ID{id}); return err },
@@ -125,7 +126,7 @@ func TestGroupGoesAway(t *testing.T) {
 				"Info":       func() error { _, err := g.Info(t.Context()); return err },
 				"Consumers":  func() error { _, err := g.Consumers(t.Context()); return err },
 				"Checkpoint": func() error { _, err := g.Checkpoint(t.Context()); return err },
-				"Losses":     func() error { _, err := g.Losses(t.Context()); return err },
+				"Losses":     func() error { _, err := g.Losses(t.Context(), nil, nil); return err },
 				"Reap":       func() error { _, err := g.Reap(t.Context(), 0, nil); return err },
 			} {
 				if err := do(); !isNoGroup(err) || strings.Contains(err.Error(), "script") {
@@ -215,7 +216,7 @@ func TestFailover(t *testing.T) {
 	src := s.source("a")
 	primary := redistest.Start(t)
 	s.do("REPLICAOF", "127.0.0.1", primary.Port)
-	if _, err := src.Read(t.Context(), 1, 0); err == nil || redisstream.Describe(err) == err.Error() {
+	if _, err := consumertest.Take(t.Context(), src, 1, 0); err == nil || redisstream.Describe(err) == err.Error() {
 		t.Fatalf("read from a replica: %v, want a described error", err)
 	}
 	s.do("REPLICAOF", "NO", "ONE")
@@ -223,7 +224,7 @@ func TestFailover(t *testing.T) {
 		_, err := s.group(redisstream.Start{}).Ensure(t.Context())
 		return err == nil
 	})
-	if _, err := src.Read(t.Context(), 1, 0); err != nil {
+	if _, err := consumertest.Take(t.Context(), src, 1, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -237,7 +238,7 @@ func TestServerRestarts(t *testing.T) {
 	src := s.source("a")
 	s.take(src, 1)
 	server.Kill(t)
-	if _, err := src.Read(t.Context(), 1, 0); err == nil || !strings.Contains(redisstream.Describe(err), "start Redis") && !strings.Contains(redisstream.Describe(err), "closed the connection") {
+	if _, err := consumertest.Take(t.Context(), src, 1, 0); err == nil || !strings.Contains(redisstream.Describe(err), "start Redis") && !strings.Contains(redisstream.Describe(err), "closed the connection") {
 		t.Fatalf("read while it is away: %v (%s)", err, redisstream.Describe(err))
 	}
 	server.Restart(t)
@@ -245,7 +246,7 @@ func TestServerRestarts(t *testing.T) {
 	var got []stream.Delivery
 	eventually(t, func() bool {
 		var err error
-		got, err = src.Read(t.Context(), 10, 0)
+		got, err = consumertest.Take(t.Context(), src, 10, 0)
 		return err == nil
 	})
 	if len(got) != 1 || got[0].ID != (stream.ID{Ms: 2}) {

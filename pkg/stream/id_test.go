@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,13 +173,26 @@ func TestIDAllocatesNothing(t *testing.T) {
 }
 
 func FuzzParseID(f *testing.F) {
-	for _, seed := range []string{"0-0", "5", "5-7", "18446744073709551615-18446744073709551616", "-1", "007-08", "$"} {
+	for _, seed := range []string{"0-0", "5", "5-7", "18446744073709551615-18446744073709551616", "18446744073709551615-18446744073709551615", "-1", "007-08", "$", "1-", "1--1", "+1-1", "1_0-1", "1-1-1", " 1-1", "1-1\n", "\xff"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		ms, seq, two := strings.Cut(text, "-")
+		if !two {
+			seq = "0"
+		}
+		want, wantOK := stream.ID{}, false
+		if m, err := strconv.ParseUint(ms, 10, 64); err == nil {
+			if s, err := strconv.ParseUint(seq, 10, 64); err == nil {
+				want, wantOK = stream.ID{Ms: m, Seq: s}, true
+			}
+		}
 		id, err := stream.ParseID(text)
+		if id != want || (err == nil) != wantOK {
+			t.Fatalf("parse %q: %s and error %v, want %s, %v", text, id, err, want, wantOK)
+		}
 		if err != nil {
-			if !errors.Is(err, stream.ErrBadID) || !id.IsZero() {
+			if !errors.Is(err, stream.ErrBadID) {
 				t.Fatalf("parse %q: %s and error %v", text, id, err)
 			}
 			return

@@ -40,6 +40,9 @@ var (
 	// ErrNoGroup: the stream or the group is missing in Redis.
 	ErrNoGroup = errors.New("consumer group is missing in Redis")
 
+	// ErrOtherHost: the group belongs on one host, and another one has it.
+	ErrOtherHost = errors.New("another host runs the group")
+
 	// ErrDeadLettersFull: the entry stays pending until there is room.
 	ErrDeadLettersFull = errors.New("dead letters full")
 )

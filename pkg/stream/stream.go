@@ -98,7 +98,8 @@ type GroupInfo struct {
 	Pending       int64
 	OldestPending ID // zero when nothing is pending
 	Lag           int64
-	LagKnown      bool // Lag means nothing without it
+	LagKnown      bool  // Lag means nothing without it
+	DeadLetters   int64 // -1 unknown
 	Consumers     []ConsumerInfo
 }
 
@@ -106,8 +107,8 @@ type GroupInfo struct {
 // do: every entry up to it is settled. It is zero when something is pending
 // and not known what.
 func (g GroupInfo) LowWater() ID {
-	if g.Pending > 0 {
-		return g.OldestPending.Prev()
+	if low := g.OldestPending.Prev(); g.Pending > 0 && low.Before(g.LastDelivered) { // not so after it was set back
+		return low
 	}
 	return g.LastDelivered
 }

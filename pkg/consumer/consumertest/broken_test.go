@@ -28,6 +28,9 @@ var breakages = map[string]string{
 	"read misses a wake":      "read returns an entry that comes while it waits",
 	"read drops a repeat":     "read keeps the fields as they are",
 	"read cuts":               "read keeps an entry of 1 MiB and one of 3000 fields",
+	"read has no limit":       "read stops at its limit, and the next goes on",
+	"read says no more":       "rest is what a read has left",
+	"rest hides one":          "rest is what a read has left",
 	"read reuses memory":      "read leaves earlier deliveries alone",
 	"read ignores ctx":        "read returns soon after ctx is done",
 	"read ignores a done ctx": "read returns soon when ctx is done before",
@@ -91,7 +94,9 @@ func (r brokenRig) Source(name string) consumer.Source {
 	}
 }
 
-func (s *brokenSource) Read(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
+func (s *brokenSource) Read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+	bytes := c.Limit
+	c.Reset()
 	inner := ctx
 	switch s.how {
 	case "read goes beyond max":
@@ -101,8 +106,8 @@ func (s *brokenSource) Read(ctx context.Context, limit int, wait time.Duration) 
 	case "read never waits":
 		wait = 0
 	case "read misses a wake":
-		if got, err := s.Source.Read(ctx, limit, 0); err != nil || len(got) > 0 {
-			return got, err
+		if err := s.Source.Read(ctx, c, limit, 0); err != nil || len(c.Deliveries) > 0 {
+			return err
 		}
 		time.Sleep(min(wait, 1500*time.Millisecond))
 	case "read ignores ctx":
@@ -115,7 +120,12 @@ func (s *brokenSource) Read(ctx context.Context, limit int, wait time.Duration) 
 		defer func() { <-s.settling }()
 		wait = min(wait, 1500*time.Millisecond)
 	}
-	got, err := s.Source.Read(inner, limit, wait)
+	if s.how == "read has no limit" {
+		c.Limit = 0
+	}
+	err := s.Source.Read(inner, c, limit, wait)
+	c.Limit = bytes
+	got := c.Deliveries
 	switch {
 	case len(got) == 0:
 	case s.how == "read counts":
@@ -134,9 +144,19 @@ func (s *brokenSource) Read(ctx context.Context, limit int, wait time.Duration) 
 		}
 		s.previous = got
 	case s.how == "read loses a reply" && wait > 0 && got[0].ID.Ms%3 == 0:
-		return nil, context.Canceled
+		return context.Canceled
+	case s.how == "read says no more":
+		c.More = false
 	}
-	return got, s.riddle(err)
+	return s.riddle(err)
+}
+
+func (s *brokenSource) Rest(ctx context.Context) ([]stream.ID, error) {
+	refs, err := s.Source.Rest(ctx)
+	if s.how == "rest hides one" && len(refs) > 0 {
+		refs = refs[1:]
+	}
+	return refs, err
 }
 
 func (s *brokenSource) Own(ctx context.Context, after stream.ID, limit int) (stream.Page, error) {

@@ -147,10 +147,8 @@ func (g *group) hold(owner string, holds []stream.Hold) (lost []stream.ID) {
 			lost = append(lost, h.Ref)
 			continue
 		}
-		if _, ok := g.stream.get(h.Ref); !ok { // XCLAIM drops what has lost its data
-			g.remove(h.Ref)
-			lost = append(lost, h.Ref)
-			continue
+		if _, ok := g.stream.get(h.Ref); !ok {
+			continue // it cannot be claimed
 		}
 		p.since = time.Now()
 		if h.Free {

@@ -20,7 +20,7 @@ func TestServerInABubble(t *testing.T) {
 		src := server.Source(group, "a", time.Minute)
 		begin := time.Now()
 
-		if got, err := src.Read(t.Context(), 10, time.Hour); len(got) != 0 || err != nil {
+		if got, err := consumertest.Take(t.Context(), src, 10, time.Hour); len(got) != 0 || err != nil {
 			t.Errorf("read: %d deliveries and error %v, want none", len(got), err)
 		}
 		if took := time.Since(begin); took != time.Hour {
@@ -28,7 +28,7 @@ func TestServerInABubble(t *testing.T) {
 		}
 
 		time.AfterFunc(time.Minute, func() { server.AddEvent("{}") })
-		got, err := src.Read(t.Context(), 10, time.Hour)
+		got, err := consumertest.Take(t.Context(), src, 10, time.Hour)
 		if err != nil || len(got) != 1 || time.Since(begin) != time.Hour+time.Minute {
 			t.Errorf("read: %d deliveries and error %v after %s, want the one of 1h1m", len(got), err, time.Since(begin))
 		}
@@ -44,7 +44,7 @@ func TestServerInABubble(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begin = time.Now()
-		if _, err := src.Read(ctx, 10, time.Hour); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
+		if _, err := consumertest.Take(ctx, src, 10, time.Hour); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
 			t.Errorf("read: %v after %s, want the deadline after 3s", err, time.Since(begin))
 		}
 		if err := src.Close(); err != nil {
@@ -77,13 +77,13 @@ func TestServerFaults(t *testing.T) {
 			return consumertest.Fault{}
 		})
 
-		if _, err := a.Read(t.Context(), 1, 0); !errors.Is(err, errDown) || len(server.Pending(group)) != 0 {
+		if _, err := consumertest.Take(t.Context(), a, 1, 0); !errors.Is(err, errDown) || len(server.Pending(group)) != 0 {
 			t.Errorf("a read that fails: %v, %d pending, want %v and none", err, len(server.Pending(group)), errDown)
 		}
-		if got, err := a.Read(t.Context(), 1, 0); !errors.Is(err, errDown) || len(got) != 0 || len(server.Pending(group)) != 1 {
+		if got, err := consumertest.Take(t.Context(), a, 1, 0); !errors.Is(err, errDown) || len(got) != 0 || len(server.Pending(group)) != 1 {
 			t.Errorf("a read whose reply is lost: %d deliveries, error %v, %d pending", len(got), err, len(server.Pending(group)))
 		}
-		if got, err := b.Read(t.Context(), 1, 0); err != nil || len(got) != 1 || got[0].ID != ids[1] {
+		if got, err := consumertest.Take(t.Context(), b, 1, 0); err != nil || len(got) != 1 || got[0].ID != ids[1] {
 			t.Errorf("a read without a fault: %v and error %v, want the second entry", got, err)
 		}
 
@@ -128,7 +128,7 @@ func TestServerLosesGroupsAndData(t *testing.T) {
 		for range 5 {
 			server.AddEvent("{}")
 		}
-		got, err := src.Read(t.Context(), 3, 0)
+		got, err := consumertest.Take(t.Context(), src, 3, 0)
 		if err != nil || len(got) != 3 {
 			t.Fatalf("read: %d deliveries and error %v, want 3", len(got), err)
 		}
@@ -147,11 +147,11 @@ func TestServerLosesGroupsAndData(t *testing.T) {
 
 		server.DestroyGroup(group)
 		src = server.Source(group, "a", time.Minute)
-		if _, err := src.Read(t.Context(), 1, 0); !errors.Is(err, stream.ErrNoGroup) {
+		if _, err := consumertest.Take(t.Context(), src, 1, 0); !errors.Is(err, stream.ErrNoGroup) {
 			t.Errorf("read without the group: %v, want %v", err, stream.ErrNoGroup)
 		}
 		server.CreateGroup(consumertest.Stream, group, got[2].ID)
-		if got, err = src.Read(t.Context(), 10, 0); err != nil || len(got) != 1 {
+		if got, err = consumertest.Take(t.Context(), src, 10, 0); err != nil || len(got) != 1 {
 			t.Errorf("read of the new group: %d deliveries and error %v, want the one left", len(got), err)
 		}
 		if n := len(server.Letters(group)); n != 1 {
@@ -160,7 +160,7 @@ func TestServerLosesGroupsAndData(t *testing.T) {
 
 		epoch := server.Epoch()
 		server.Flush()
-		if _, err := src.Read(t.Context(), 1, 0); !errors.Is(err, stream.ErrNoGroup) {
+		if _, err := consumertest.Take(t.Context(), src, 1, 0); !errors.Is(err, stream.ErrNoGroup) {
 			t.Errorf("read after a flush: %v, want %v", err, stream.ErrNoGroup)
 		}
 		if len(server.Letters(group)) != 0 || len(server.Pending(group)) != 0 || !server.LastDelivered(group).IsZero() {
@@ -168,7 +168,7 @@ func TestServerLosesGroupsAndData(t *testing.T) {
 		}
 		server.CreateGroup(consumertest.Stream, group, stream.ID{})
 		server.AddAt(consumertest.Stream, got[0].ID, "event", "{}")
-		again, err := server.Source(group, "a", time.Minute).Read(t.Context(), 10, 0)
+		again, err := consumertest.Take(t.Context(), server.Source(group, "a", time.Minute), 10, 0)
 		if err != nil || len(again) != 1 || again[0].Epoch == epoch || again[0].Epoch != server.Epoch() {
 			t.Errorf("read after a flush: %+v and error %v, want one of another epoch than %s", again, err, epoch)
 		}
@@ -181,7 +181,7 @@ func TestServerTellsMisacks(t *testing.T) {
 		server := consumertest.NewServer(t)
 		a, b := server.Source(group, "a", time.Minute), server.Source(group, "b", time.Minute)
 		ids := []stream.ID{server.AddEvent("1"), server.AddEvent("2")}
-		if _, err := a.Read(t.Context(), 2, 0); err != nil {
+		if _, err := consumertest.Take(t.Context(), a, 2, 0); err != nil {
 			t.Fatalf("read: %v", err)
 		}
 		time.Sleep(2 * time.Minute)
@@ -214,7 +214,7 @@ func TestSourceReportsMisuse(t *testing.T) {
 	t.Parallel()
 	for name, misuse := range map[string]func(t *testing.T, server *consumertest.Server, src *consumertest.Source){
 		"two readers": func(t *testing.T, server *consumertest.Server, src *consumertest.Source) {
-			go func() { _, _ = src.Read(t.Context(), 1, time.Minute) }()
+			go func() { _, _ = consumertest.Take(t.Context(), src, 1, time.Minute) }()
 			synctest.Wait()
 			_, _ = src.Own(t.Context(), stream.ID{}, 1)
 			server.AddEvent("{}")
@@ -230,7 +230,7 @@ func TestSourceReportsMisuse(t *testing.T) {
 			_, _ = src.Ack(t.Context(), nil, nil)
 		},
 		"a close while reading": func(t *testing.T, server *consumertest.Server, src *consumertest.Source) {
-			go func() { _, _ = src.Read(t.Context(), 1, time.Minute) }()
+			go func() { _, _ = consumertest.Take(t.Context(), src, 1, time.Minute) }()
 			synctest.Wait()
 			_ = src.Close()
 			server.AddEvent("{}")

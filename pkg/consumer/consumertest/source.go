@@ -24,6 +24,9 @@ type Source struct {
 	reading  atomic.Bool
 	settling atomic.Bool
 	closed   atomic.Bool
+
+	rest  []stream.Delivery // delivered, and not taken by a read yet
+	since time.Time
 }
 
 var _ consumer.Source = (*Source)(nil)
@@ -44,10 +47,17 @@ func (s *Server) Source(group, consumer string, minIdle time.Duration) *Source {
 	return src
 }
 
-// Read implements consumer.Reader.
-func (s *Source) Read(ctx context.Context, limit int, wait time.Duration) ([]stream.Delivery, error) {
+// Read implements consumer.Reader. The entries refer to the memory of the chunk,
+// so that whoever uses them for too long sees other ones.
+func (s *Source) Read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 	defer s.enter(&s.reading, limit > 0)()
-	return perform(ctx, s, Read, func() ([]stream.Delivery, error) {
+	c.Reset()
+	rest := s.rest
+	s.rest = nil // after an error nothing is left
+	got, err := perform(ctx, s, Read, func() ([]stream.Delivery, error) {
+		if len(rest) > 0 {
+			return rest, nil
+		}
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		for {
@@ -64,6 +74,49 @@ func (s *Source) Read(ctx context.Context, limit int, wait time.Duration) ([]str
 			}
 		}
 	})
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		s.since = time.Now()
+	}
+	c.Since = s.since
+	for n, bytes := 0, 0; n < len(got); n++ {
+		if c.Limit > 0 && bytes >= c.Limit {
+			s.rest, c.More = got[n:], true
+			break
+		}
+		bytes += got[n].Size()
+		c.Deliveries = append(c.Deliveries, into(c, got[n]))
+	}
+	return nil
+}
+
+// into copies what a delivery refers to into the memory of c.
+func into(c *stream.Chunk, d stream.Delivery) stream.Delivery {
+	memory := c.Segment(d.Size())
+	copied := func(b []byte) []byte {
+		n := copy(memory, b)
+		out := memory[:n:n]
+		memory = memory[n:]
+		return out
+	}
+	fields := c.Fields(len(d.Fields))
+	for i, f := range d.Fields {
+		fields[i] = stream.Field{Name: copied(f.Name), Value: copied(f.Value)}
+	}
+	d.Fields = fields
+	return d
+}
+
+// Rest implements consumer.Reader.
+func (s *Source) Rest(context.Context) (refs []stream.ID, err error) {
+	defer s.enter(&s.reading, true)()
+	for _, d := range s.rest {
+		refs = append(refs, d.Ref)
+	}
+	s.rest = nil
+	return refs, nil
 }
 
 // readNow reads what there is. The channel is closed when it is worth trying

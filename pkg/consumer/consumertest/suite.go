@@ -135,7 +135,7 @@ func (r *rig) read(src consumer.Source) []stream.Delivery {
 	r.t.Helper()
 	var all []stream.Delivery
 	for {
-		got, err := src.Read(r.ctx(), 1000, 0)
+		got, err := Take(r.ctx(), src, 1000, 0)
 		if err != nil {
 			r.t.Fatalf("read: %v", err)
 		}

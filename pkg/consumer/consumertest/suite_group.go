@@ -21,8 +21,8 @@ var groupCases = []sourceCase{
 // calls are all methods with an error for an answer, on one entry.
 func calls(r *rig, src consumer.Source, d stream.Delivery) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"read":  func(ctx context.Context) error { _, err := src.Read(ctx, 10, 0); return err },
-		"wait":  func(ctx context.Context) error { _, err := src.Read(ctx, 10, guard); return err },
+		"read":  func(ctx context.Context) error { _, err := Take(ctx, src, 10, 0); return err },
+		"wait":  func(ctx context.Context) error { _, err := Take(ctx, src, 10, guard); return err },
 		"own":   func(ctx context.Context) error { _, err := src.Own(ctx, stream.ID{}, 10); return err },
 		"claim": func(ctx context.Context) error { _, err := src.Claim(ctx, stream.ID{}, 0, 10); return err },
 		"ack": func(ctx context.Context) error {
@@ -100,7 +100,7 @@ func groupGreatIDs(t *testing.T, r *rig) {
 	a, b := r.open("a"), r.open("b")
 	var got []stream.Delivery
 	for range ids {
-		one, err := a.Read(r.ctx(), 1, 0)
+		one, err := Take(r.ctx(), a, 1, 0)
 		if err != nil {
 			t.Fatalf("read: %v", err)
 		}

@@ -31,7 +31,7 @@ func ownPages(t *testing.T, r *rig) {
 		if i%2 == 1 {
 			src = b
 		}
-		got, err := src.Read(r.ctx(), 1, 0)
+		got, err := Take(r.ctx(), src, 1, 0)
 		if err != nil || len(got) != 1 {
 			t.Fatalf("read: %d deliveries and error %v, want 1", len(got), err)
 		}

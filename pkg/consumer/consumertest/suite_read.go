@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ var readCases = []sourceCase{
 	{"read keeps the fields as they are", readFields},
 	{"read keeps an entry of 1 MiB and one of 3000 fields", readBig},
 	{"read leaves earlier deliveries alone", readKeeps},
+	{"read stops at its limit, and the next goes on", readLimit},
+	{"rest is what a read has left", readRest},
 	{"read returns soon after ctx is done", readCancel},
 	{"read returns soon when ctx is done before", readDone},
 	{"read loses nothing when it is cancelled", readCancelRace},
@@ -32,7 +35,7 @@ func readOrder(t *testing.T, r *rig) {
 	src := r.open("a")
 	var all []stream.Delivery
 	for _, want := range []int{4, 4, 2, 0} {
-		got, err := src.Read(r.ctx(), 4, 0)
+		got, err := Take(r.ctx(), src, 4, 0)
 		if err != nil || len(got) != want {
 			t.Fatalf("read: %d deliveries and error %v, want %d", len(got), err, want)
 		}
@@ -55,10 +58,60 @@ func readOrder(t *testing.T, r *rig) {
 	}
 }
 
+// addBig adds entries of about a thousand bytes.
+func (r *rig) addBig(n int) (ids []stream.ID) {
+	for i := range n {
+		ids = append(ids, r.Add("n", strconv.Itoa(i), "event", strings.Repeat("x", 1000)))
+	}
+	return ids
+}
+
+func readLimit(t *testing.T, r *rig) {
+	src := r.open("a")
+	ids := r.addBig(10)
+	c := stream.Chunk{Limit: 2500}
+	var got []stream.ID
+	for more := true; more || len(got) < len(ids); more = c.More {
+		if err := src.Read(r.ctx(), &c, 10, 0); err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if n := len(c.Deliveries); n < 1 || n > 3 {
+			t.Fatalf("read: %d deliveries of 1000 bytes, the limit is 2500", n)
+		}
+		got = append(got, refs(c.Deliveries)...)
+	}
+	r.wantIDs("read", got, ids)
+	r.wantPending("a", ids...)
+	c.Limit = 1
+	last := r.addBig(1)
+	if err := src.Read(r.ctx(), &c, 10, 0); err != nil || len(c.Deliveries) != 1 || c.More {
+		t.Fatalf("read with a limit below one entry: %d deliveries, more %v, error %v, want %v", len(c.Deliveries), c.More, err, last)
+	}
+}
+
+func readRest(t *testing.T, r *rig) {
+	src := r.open("a")
+	ids := r.addBig(10)
+	c := stream.Chunk{Limit: 1}
+	if err := src.Read(r.ctx(), &c, 7, 0); err != nil || len(c.Deliveries) != 1 {
+		t.Fatalf("read: %d deliveries, error %v, want 1", len(c.Deliveries), err)
+	}
+	rest, err := src.Rest(r.ctx())
+	if err != nil || c.More != (len(rest) > 0) {
+		t.Fatalf("rest: %v, error %v, though more is %v", rest, err, c.More)
+	}
+	taken := append(refs(c.Deliveries), rest...)
+	r.wantPending("a", taken...)
+	if again, err := src.Rest(r.ctx()); len(again) > 0 || err != nil {
+		t.Errorf("rest again: %v, error %v", again, err)
+	}
+	r.wantIDs("read and rest", append(taken, refs(r.read(src))...), ids)
+}
+
 func readShares(t *testing.T, r *rig) {
 	ids := r.add(6)
 	a, b := r.open("a"), r.open("b")
-	first, err := a.Read(r.ctx(), 2, 0)
+	first, err := Take(r.ctx(), a, 2, 0)
 	if err != nil {
 		t.Fatalf("read: %v", err)
 	}
@@ -72,7 +125,7 @@ func readShares(t *testing.T, r *rig) {
 func readNoWait(t *testing.T, r *rig) {
 	src := r.open("a")
 	begin := time.Now()
-	got, err := src.Read(r.ctx(), 10, 0)
+	got, err := Take(r.ctx(), src, 10, 0)
 	if len(got) != 0 || err != nil {
 		t.Errorf("read: %d deliveries and error %v, want none", len(got), err)
 	}
@@ -85,7 +138,7 @@ func readWait(t *testing.T, r *rig) {
 	const wait = 100 * time.Millisecond
 	src := r.open("a")
 	begin := time.Now()
-	got, err := src.Read(r.ctx(), 10, wait)
+	got, err := Take(r.ctx(), src, 10, wait)
 	if len(got) != 0 || err != nil {
 		t.Errorf("read: %d deliveries and error %v, want none", len(got), err)
 	}
@@ -120,14 +173,15 @@ type readResult struct {
 // readBehind reads in a goroutine of its own.
 func readBehind(
 	ctx context.Context,
-	read func(context.Context, int, time.Duration) ([]stream.Delivery, error),
+	read func(context.Context, *stream.Chunk, int, time.Duration) error,
 	limit int,
 	wait time.Duration,
 ) <-chan readResult {
 	result := make(chan readResult, 1)
 	go func() {
-		got, err := read(ctx, limit, wait)
-		result <- readResult{got, err}
+		var c stream.Chunk
+		err := read(ctx, &c, limit, wait)
+		result <- readResult{c.Deliveries, err}
 	}()
 	return result
 }
@@ -232,7 +286,7 @@ func readDone(t *testing.T, r *rig) {
 	ctx, cancel := context.WithCancel(r.ctx())
 	cancel()
 	begin := time.Now()
-	got, err := src.Read(ctx, 10, guard)
+	got, err := Take(ctx, src, 10, guard)
 	if took := time.Since(begin); took > soon {
 		t.Errorf("read took %s with its ctx done", took)
 	}
@@ -291,7 +345,7 @@ func readAndSettle(t *testing.T, r *rig) {
 	go func() {
 		defer close(read)
 		for seen := 0; seen < total; {
-			got, err := src.Read(r.ctx(), 7, 20*time.Millisecond)
+			got, err := Take(r.ctx(), src, 7, 20*time.Millisecond)
 			if err != nil {
 				t.Errorf("read: %v", err)
 				return
