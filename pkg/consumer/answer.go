@@ -61,7 +61,7 @@ func answerOf(err error, n int) answer {
 		return a
 	}
 	// The marks of its members stand for no delivery that can be told.
-	return plain(fmt.Errorf("handler returned an unusable BatchError: %v", err))
+	return plain(fmt.Errorf("handler returned an unusable BatchError: %v", err)) //nolint:errorlint // wrapped, its marks would show
 }
 
 // plain is the answer that err stands for all deliveries. It uses err in every

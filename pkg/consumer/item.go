@@ -18,8 +18,8 @@ type item struct {
 // holding is what the loop knows of a delivery that it holds.
 type holding struct {
 	handler.Delivery
-	from    *arrival    // whose memory it uses; nil for its own
-	kept    *item       // what has taken its place, see loop.keep
+	from    *arrival // whose memory it uses; nil for its own
+	kept    *item    // what has taken its place, see loop.keep
 	size    int
 	arrived time.Time
 	lease   int64 // which reset of idle times was its last; see Settler.Ack

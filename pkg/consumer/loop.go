@@ -124,7 +124,7 @@ func (l *loop) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
-	l.publish(time.Now(), Stopped)
+	l.publish(Stopped)
 	l.c.beat.Store(0)
 }
 
@@ -154,7 +154,7 @@ func (l *loop) turn(now time.Time) {
 	l.startSettling(now)
 	l.startReading(now)
 	l.allQuiet(now)
-	l.publish(now, l.state())
+	l.publish(l.state())
 }
 
 // wake is when the loop must turn though nothing has happened. A moment that
@@ -213,7 +213,7 @@ func (l *loop) state() State {
 }
 
 // publish makes the state visible to others.
-func (l *loop) publish(now time.Time, state State) {
+func (l *loop) publish(state State) {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()

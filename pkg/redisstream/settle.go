@@ -26,26 +26,26 @@ func (s *Source) Ack(ctx context.Context, probes, refs []stream.ID) (acked int, 
 		return 0, nil
 	}
 	n, err := s.group.client.runInt(ctx, s.op("ack"), ackScript, []string{s.group.cfg.Stream},
-		s.group.cfg.Group, s.consumer, s.group.cfg.MinIdle.Milliseconds(), join(probes), join(refs))
+		s.group.cfg.Group, s.consumer, s.group.cfg.MinIdle.Milliseconds(), list(probes), list(refs))
 	return int(n), err
 }
 
 // Hold sets idle time and delivery count of those entries that are still this
-// consumer's own. It returns the others, and those whose data is gone: they are
-// no longer pending.
+// consumer's own, and returns the others. What has lost its data is left as it
+// is: who holds it can still settle it, and else it is found to have vanished.
 func (s *Source) Hold(ctx context.Context, holds []stream.Hold) (lost []stream.ID, err error) {
 	if len(holds) == 0 {
 		return nil, nil
 	}
-	list := make([]byte, 0, len(holds)*idBytes)
+	all := make([]byte, 0, len(holds)*idBytes)
 	for _, h := range holds {
-		list = append(h.Ref.Append(list), ' ')
-		list = append(strconv.AppendInt(list, max(h.Count, stream.KeepCount), 10), ' ')
-		list = append(list, flag(h.Free)...)
-		list = append(list, ' ')
+		all = append(h.Ref.Append(all), ' ')
+		all = append(strconv.AppendInt(all, max(h.Count, stream.KeepCount), 10), ' ')
+		all = append(all, flag(h.Free)...)
+		all = append(all, ' ')
 	}
 	v, err := s.group.client.run(ctx, s.op("hold"), holdScript, []string{s.group.cfg.Stream},
-		s.group.cfg.Group, s.consumer, freeIdle.Milliseconds(), list)
+		s.group.cfg.Group, s.consumer, freeIdle.Milliseconds(), all)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,19 @@ func (g *Group) bury(
 }
 
 // idBytes is about the length of an ID and what stands around it.
-const idBytes = 24
+const idBytes = 26
+
+// list is a JSON array of IDs.
+func list(ids []stream.ID) []byte {
+	b := append(make([]byte, 0, len(ids)*idBytes), '[')
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(id.Append(append(b, '"')), '"')
+	}
+	return append(b, ']')
+}
 
 // join makes one argument of many IDs: a tenth of the cost of one each, on both
 // sides of the wire.
