@@ -141,10 +141,10 @@ func (l *loop) take(items []item, origin stream.Origin) {
 func (l *loop) forget(items ...*item) {
 	for _, it := range items {
 		l.heldBytes -= it.size
-		l.leave(it)
 		if l.read.gone != nil {
 			l.read.gone[it.Ref] = struct{}{}
 		}
+		l.leave(it) // nothing of it may be read after this
 	}
 	l.held -= len(items)
 	l.cfg.Telemetry.InFlight.Add(-int64(len(items)))

@@ -88,7 +88,7 @@ func TestVanished(t *testing.T) {
 					cfg.Vanished = func(ids []stream.ID) { vanished = append(vanished, ids...) }
 				})
 				c.Claim()
-				time.Sleep(2 * time.Second)
+				pass(2 * time.Second)
 				if !slices.Equal(vanished, ids[1:3]) {
 					t.Errorf("told that %v vanished, want %v", vanished, ids[1:3])
 				}

@@ -149,11 +149,12 @@ func (l *loop) vanished(ids []stream.ID) {
 // dropLost ends an item that has been found to be another consumer's, and
 // reports whether it was one.
 func (l *loop) dropLost(it *item) bool {
-	if it.lost {
-		l.cfg.Telemetry.Settled[telemetry.LeaseLost].Add(1)
-		l.forget(it)
+	if !it.lost {
+		return false
 	}
-	return it.lost
+	l.cfg.Telemetry.Settled[telemetry.LeaseLost].Add(1)
+	l.forget(it)
+	return true
 }
 
 // dropLostOf is dropLost for a list.
