@@ -17,6 +17,7 @@ type Checkpoint struct {
 	LastGenerated stream.ID `json:"last_generated"`
 	EntriesAdded  int64     `json:"entries_added"` // -1 unknown
 	FirstEntry    stream.ID `json:"first_entry"`   // zero: the stream was empty
+	Open          int64     `json:"open"`          // entries that the group had not settled; -1 unknown
 }
 
 // CheckpointStore keeps checkpoints outside Redis. It is used when a group is
@@ -37,7 +38,19 @@ func (g *Group) storeKey() string {
 		url.PathEscape(g.cfg.Stream) + "/" + url.PathEscape(g.cfg.Group)
 }
 
+// load gives the checkpoint that is known outside Redis: what this process has
+// taken last, or what the local store has where that is later.
 func (g *Group) load() (Checkpoint, error) {
+	stored, err := g.loadStored()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.taken.Epoch != "" && (stored.Epoch == "" || stored.Epoch == g.taken.Epoch && stored.ID.Before(g.taken.ID)) {
+		return g.taken, err
+	}
+	return stored, err
+}
+
+func (g *Group) loadStored() (Checkpoint, error) {
 	if g.cfg.Checkpoints == nil {
 		return Checkpoint{}, nil
 	}
@@ -54,19 +67,22 @@ func (g *Group) load() (Checkpoint, error) {
 // args are c as ensure.lua takes it.
 func (c Checkpoint) args() []any {
 	if c.Epoch == "" {
-		return []any{"", "", "", -1, ""}
+		return []any{"", "", "", -1, "", -1}
 	}
 	first := ""
 	if !c.FirstEntry.IsZero() {
 		first = c.FirstEntry.String()
 	}
-	return []any{c.ID.String(), c.Epoch, c.LastGenerated.String(), c.EntriesAdded, first}
+	return []any{c.ID.String(), c.Epoch, c.LastGenerated.String(), c.EntriesAdded, first, c.Open}
 }
 
 // Checkpoint takes the group's low-water mark, stores it in Redis and in the
 // local store where it has changed, and returns it. The mark is returned beside
 // an error of storing it (Redis out of memory, the local disk full).
 func (g *Group) Checkpoint(ctx context.Context) (stream.ID, error) {
+	if err := g.holdHost(ctx); err != nil {
+		return stream.ID{}, err
+	}
 	op := g.op("checkpoint")
 	g.mu.Lock()
 	epoch := g.epoch
@@ -75,7 +91,7 @@ func (g *Group) Checkpoint(ctx context.Context) (stream.ID, error) {
 	if err != nil {
 		return stream.ID{}, err
 	}
-	c := Checkpoint{ID: v.id(), Epoch: v.text(), LastGenerated: v.id(), EntriesAdded: v.integer(), FirstEntry: v.id()}
+	c := Checkpoint{ID: v.id(), Epoch: v.text(), LastGenerated: v.id(), EntriesAdded: v.integer(), FirstEntry: v.id(), Open: v.integer()}
 	failed := v.text()
 	if v.err != nil {
 		return stream.ID{}, v.err
@@ -83,6 +99,9 @@ func (g *Group) Checkpoint(ctx context.Context) (stream.ID, error) {
 	if failed != "" {
 		err = wrap(op, reply(failed))
 	}
+	g.mu.Lock()
+	g.taken = c
+	g.mu.Unlock()
 	return c.ID, errors.Join(err, g.save(c))
 }
 

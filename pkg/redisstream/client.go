@@ -110,6 +110,16 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Pool tells how the connections are that all but readers share.
+func (c *Client) Pool() telemetry.RedisStats {
+	known, s := c.Known(), c.rdb.PoolStats()
+	return telemetry.RedisStats{
+		Server: known.Name, Version: known.Version,
+		Connections: int64(s.TotalConns), Idle: int64(s.IdleConns),
+		Hits: int64(s.Hits), Misses: int64(s.Misses), Timeouts: int64(s.Timeouts),
+	}
+}
+
 // Addr names the server and database, without user and password.
 func (c *Client) Addr() string { return fmt.Sprintf("%s/%d", c.options.Addr, c.options.DB) }
 

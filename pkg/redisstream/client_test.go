@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
@@ -68,7 +69,7 @@ func TestOpenTo(t *testing.T) {
 			ensure(t, g)
 			src := g.Source("a", g.Epoch())
 			t.Cleanup(func() { _ = src.Close() })
-			if _, err := src.Read(t.Context(), 1, 0); err != nil {
+			if _, err := consumertest.Take(t.Context(), src, 1, 0); err != nil {
 				t.Fatal(err)
 			}
 			if name == "database" {
@@ -262,7 +263,7 @@ func TestAppend(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := s.source("a")
-	got, err := src.Read(t.Context(), 2000, 0)
+	got, err := consumertest.Take(t.Context(), src, 2000, 0)
 	if err != nil || len(got) != len(payloads) {
 		t.Fatalf("%d entries, %v", len(got), err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
 )
@@ -22,7 +23,7 @@ func TestOldEpochReadsNothing(t *testing.T) {
 	old := g.Source("a", opened.Epoch)
 	defer old.Close()
 	s.add(1, 3)
-	if ds, err := old.Read(t.Context(), 10, 0); err != nil || len(ds) != 3 {
+	if ds, err := consumertest.Take(t.Context(), old, 10, 0); err != nil || len(ds) != 3 {
 		t.Fatalf("read %d entries, %v", len(ds), err)
 	}
 
@@ -33,7 +34,7 @@ func TestOldEpochReadsNothing(t *testing.T) {
 		t.Fatalf("opened again with epoch %q after %q, %v", again.Epoch, opened.Epoch, err)
 	}
 
-	if ds, err := old.Read(t.Context(), 2, 0); !errors.Is(err, stream.ErrNoGroup) || len(ds) > 0 {
+	if ds, err := consumertest.Take(t.Context(), old, 2, 0); !errors.Is(err, stream.ErrNoGroup) || len(ds) > 0 {
 		t.Errorf("read %d entries, %v; want %v", len(ds), err, stream.ErrNoGroup)
 	}
 	if page, err := old.Own(t.Context(), stream.ID{}, 10); !errors.Is(err, stream.ErrNoGroup) {

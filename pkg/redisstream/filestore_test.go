@@ -123,3 +123,36 @@ func TestFileStoreProcesses(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the file holds: what is read of it survives a save beside it, and a
+// save is read again.
+func FuzzFileStore(f *testing.F) {
+	for _, seed := range []string{
+		"", "null", "[]", `{"version":1}`, `{"version":2}`, `{"version":1,"checkpoints":null}`,
+		`{"version":1,"checkpoints":{"k":{"id":"1-2","epoch":"e","last_generated":"5-0","entries_added":7,"first_entry":"0-0"}}}`,
+		`{"version":1,"checkpoints":{"k":{"id":"18446744073709551616-0"}}}`, `{"version":1,"checkpoints":{"k":{"entries_added":1e30}}}`,
+		`{"version":1,"checkpoints":{"k":{"id":"1-`, `{"VERSION":1,"checkpoints":{"k":{"id":"3"},"k":{"epoch":"\ud800"}}}{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	path := filepath.Join(f.TempDir(), fmt.Sprintf("state.%d.json", os.Getpid())) // a fuzzing worker is a process
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := redisstream.NewFileStore(path)
+		before, known, err := s.Load("k")
+		if known && err != nil {
+			t.Fatalf("%+v beside the error %v", before, err)
+		}
+		if err := s.Save("other", checkpoint(1)); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := s.Load("other"); !ok || err != nil || got != checkpoint(1) {
+			t.Fatalf("saved and read: %+v, %v, %v", got, ok, err)
+		}
+		if after, ok, err := s.Load("k"); ok != known || err != nil || after != before {
+			t.Fatalf("k: %+v, %v, %v after a save, %+v, %v before", after, ok, err, before, known)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
@@ -41,7 +42,7 @@ func (y graveyard) bury(fields ...string) (entry, letter stream.ID) {
 	entry = parseID(y.t, y.srv.Do(y.t, args...))
 	src := y.g.Source("a", y.g.Epoch())
 	defer src.Close()
-	ds, err := src.Read(y.t.Context(), 1, 0)
+	ds, err := consumertest.Take(y.t.Context(), src, 1, 0)
 	if err != nil || len(ds) != 1 {
 		y.t.Fatalf("read: %d deliveries, %v", len(ds), err)
 	}
@@ -88,7 +89,7 @@ func (y graveyard) replay(letters ...redisstream.Letter) []redisstream.Sending {
 
 func (y graveyard) read(name string) []stream.Delivery {
 	y.t.Helper()
-	ds, err := y.g.ReplaySource(name).Read(y.t.Context(), 100, 0)
+	ds, err := consumertest.Take(y.t.Context(), y.g.ReplaySource(name), 100, 0)
 	if err != nil {
 		y.t.Fatal(err)
 	}

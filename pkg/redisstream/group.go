@@ -26,6 +26,19 @@ type GroupConfig struct {
 
 	MinIdle time.Duration // the group's claim.min_idle
 
+	// KeepMissing leaves a group that Redis has lost as it is: Ensure returns
+	// [stream.ErrGroupLost] until somebody has made the group by hand.
+	KeepMissing bool
+
+	// WithoutCheckpoint is where a group begins that Redis has lost together with
+	// every checkpoint of it; the zero value is Start, as for a new group.
+	WithoutCheckpoint WithoutCheckpoint
+
+	// OneHost lets the group run on one host at a time: Ensure and Checkpoint
+	// return [stream.ErrOtherHost] on all others. Any number of processes of that
+	// host may run it. Checkpoint renews the right; without it, it ends after 30 s.
+	OneHost bool
+
 	// Checkpoints keeps the group's checkpoint outside Redis too; nil does not.
 	Checkpoints CheckpointStore
 }
@@ -51,11 +64,30 @@ type Group struct {
 
 	epochKey      string
 	checkpointKey string
+	bookKey       string // of its losses
+	hostKey       string // the right of a host to run it
+
+	looking sync.Mutex      // held while losses are looked for; guards told
+	told    map[string]bool // losses that were told, and of which Redis does not know that yet
 
 	mu    sync.Mutex // guards what follows
 	epoch string     // as last seen; "" before Ensure
+	taken Checkpoint // the last one of this process
 	saved Checkpoint // what the local store was given last
+	seen  string     // ID of the last entry in the stream at the last look; "" for none
 }
+
+// WithoutCheckpoint says what becomes of a group of which Redis has lost the
+// position and all that could tell it.
+type WithoutCheckpoint string
+
+// The ways.
+const (
+	AtStart    WithoutCheckpoint = "start"
+	AtEarliest WithoutCheckpoint = "earliest"
+	AtLatest   WithoutCheckpoint = "latest"
+	Fail       WithoutCheckpoint = "fail" // as GroupConfig.KeepMissing
+)
 
 // Group returns the Redis side of a group. It does no I/O.
 func (c *Client) Group(cfg GroupConfig) *Group {
@@ -65,6 +97,9 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 		cfg:           cfg,
 		epochKey:      prefix + "epoch",
 		checkpointKey: prefix + "checkpoint:" + cfg.Group,
+		bookKey:       prefix + "losses:" + cfg.Group,
+		hostKey:       prefix + "host:" + cfg.Group,
+		told:          map[string]bool{},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
 )
@@ -13,7 +14,7 @@ import (
 // take reads n entries without settling them.
 func (s *scene) take(src *redisstream.Source, n int) []stream.ID {
 	s.Helper()
-	got, err := src.Read(s.Context(), n, 0)
+	got, err := consumertest.Take(s.Context(), src, n, 0)
 	if err != nil || len(got) != n {
 		s.Fatalf("read %d, %v, want %d", len(got), err, n)
 	}
@@ -100,83 +101,6 @@ func TestInfoLag(t *testing.T) {
 				t.Fatalf("lag %d, known %v, want %d", info.Lag, info.LagKnown, test.lag)
 			}
 		})
-	}
-}
-
-// What was trimmed unread is counted, once, and a trim of what was read is not.
-func TestLosses(t *testing.T) {
-	t.Parallel()
-	trim := func(minID string) func(*scene) {
-		return func(s *scene) { s.do("XTRIM", key, "MINID", minID) }
-	}
-	readOn := func(n int) func(*scene) {
-		return func(s *scene) { s.do("XREADGROUP", "GROUP", group, "b", "COUNT", n, "STREAMS", key, ">") }
-	}
-	tests := map[string]struct {
-		steps []func(*scene)
-		want  int64
-	}{
-		"nothing":                    {nil, 0},
-		"what was read":              {[]func(*scene){trim("4-0")}, 0},
-		"two unread":                 {[]func(*scene){trim("6-0")}, 2},
-		"everything":                 {[]func(*scene){trim("100-0")}, 7},
-		"two unread, then read on":   {[]func(*scene){trim("6-0"), readOn(100)}, 2},
-		"two unread, then some more": {[]func(*scene){trim("6-0"), readOn(1)}, 2},
-		"deleted unread":             {[]func(*scene){func(s *scene) { s.do("XDEL", key, "5-0") }}, 0},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t)
-			s.add(1, 10)
-			g := s.group(redisstream.Start{})
-			ensure(t, g)
-			src := g.Source("a", g.Epoch())
-			t.Cleanup(func() { _ = src.Close() })
-			s.take(src, 3)
-			for _, step := range test.steps {
-				step(s)
-			}
-			losses := func(want int64) {
-				t.Helper()
-				if n, err := g.Losses(t.Context()); err != nil || n != want {
-					t.Fatalf("lost %d, %v, want %d", n, err, want)
-				}
-			}
-			losses(test.want)
-			losses(0)
-			// The group catches up; later trims of what it has read are no loss,
-			// and the lag is right.
-			readOn(100)(s)
-			losses(0)
-			s.add(101, 110)
-			readOn(100)(s)
-			s.do("XTRIM", key, "MINID", "109-0")
-			losses(0)
-			s.add(111, 112)
-			info, err := g.Info(t.Context())
-			if err != nil || !info.LagKnown || info.Lag != 2 {
-				t.Fatalf("lag %d, known %v, %v, want 2", info.Lag, info.LagKnown, err)
-			}
-			s.do("XTRIM", key, "MAXLEN", 0)
-			losses(2)
-		})
-	}
-}
-
-// A group that was made by hand, without entries-read, may have lost something:
-// that is told once.
-func TestLossesUnknown(t *testing.T) {
-	t.Parallel()
-	s := newScene(t)
-	s.add(1, 10)
-	s.do("XTRIM", key, "MINID", "6-0")
-	s.do("XGROUP", "CREATE", key, group, "0")
-	g := s.group(redisstream.Start{})
-	for _, want := range []int64{redisstream.Unknown, 0} {
-		if n, err := g.Losses(t.Context()); err != nil || n != want {
-			t.Fatalf("lost %d, %v, want %d", n, err, want)
-		}
 	}
 }
 

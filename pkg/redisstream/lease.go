@@ -35,6 +35,7 @@ const (
 	defaultLeaseTime = 30 * time.Second
 	maxInstances     = 256 // of one name
 	leasePoll        = 100 * time.Millisecond
+	leasePrefix      = "fanout:instance:" // of its key
 )
 
 // Lease is the sole right to an instance name, and so to its consumer names.
@@ -76,7 +77,7 @@ func (c *Client) acquire(ctx context.Context, cfg InstanceConfig, proc string) (
 		if n > 1 {
 			name = fmt.Sprintf("%s.%d", cfg.Name, n)
 		}
-		l := &Lease{client: c, name: name, key: "fanout:instance:" + name, value: string(value), duration: cfg.LeaseTime}
+		l := &Lease{client: c, name: name, key: leasePrefix + name, value: string(value), duration: cfg.LeaseTime}
 		err := l.take(ctx, self, proc)
 		if err == nil {
 			return l, nil
@@ -157,8 +158,8 @@ func (l *Lease) Name() string { return l.name }
 // Serve renews the lease until ctx is done, and returns nil then. While Redis is
 // away it keeps trying, however long; a lease that has run out meanwhile is
 // taken again when nobody else has it, and [ErrLeaseLost] is returned when
-// somebody has.
-func (l *Lease) Serve(ctx context.Context) error {
+// somebody has. tried is told what came of each try.
+func (l *Lease) Serve(ctx context.Context, tried func(error)) error {
 	ticker := time.NewTicker(l.duration / 3)
 	defer ticker.Stop()
 	for {
@@ -170,6 +171,9 @@ func (l *Lease) Serve(ctx context.Context) error {
 		n, err := l.client.runInt(ctx, "renew lease", renewScript, []string{l.key}, l.value, l.duration.Milliseconds())
 		if err == nil && n == 0 {
 			return fmt.Errorf("renew lease of %s: %w", l.name, ErrLeaseLost)
+		}
+		if ctx.Err() == nil {
+			tried(err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,7 +192,16 @@ func TestLeaseServe(t *testing.T) {
 	l := s.acquire(redisstream.InstanceConfig{Name: "host", LeaseTime: leaseTime})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- l.Serve(ctx) }()
+	var failed, worked atomic.Int32 // the latter since the last failure
+	tried := func(err error) {
+		if err != nil {
+			failed.Add(1)
+			worked.Store(0)
+		} else {
+			worked.Add(1)
+		}
+	}
+	go func() { done <- l.Serve(ctx, tried) }()
 
 	// It is renewed again and again, and set anew where it has gone.
 	value := s.do("GET", leaseKey)
@@ -208,7 +218,7 @@ func TestLeaseServe(t *testing.T) {
 	time.AfterFunc(leaseTime, func() { s.server.Restart(t) })
 	eventually(t, func() bool {
 		got, err := s.server.Client().Get(context.Background(), leaseKey).Result()
-		return err == nil && got == value
+		return err == nil && got == value && failed.Load() > 0 && worked.Load() > 0
 	})
 	cancel()
 	if err := <-done; err != nil {
@@ -216,7 +226,7 @@ func TestLeaseServe(t *testing.T) {
 	}
 
 	// Somebody else has it.
-	go func() { done <- l.Serve(t.Context()) }()
+	go func() { done <- l.Serve(t.Context(), tried) }()
 	s.elsewhere(time.Hour)
 	if err := <-done; !errors.Is(err, redisstream.ErrLeaseLost) {
 		t.Fatalf("Serve: %v, want ErrLeaseLost", err)

@@ -16,13 +16,13 @@ const (
 
 // Own returns a page of what is pending under this consumer's name, from the
 // first ID after after on. Entries whose data is gone are acknowledged and told
-// as vanished.
+// as vanished, here and as a loss of the group: see Group.Losses.
 func (s *Source) Own(ctx context.Context, after stream.ID, max int) (stream.Page, error) {
 	if after == stream.MaxID {
 		return stream.Page{Next: after, Done: true}, nil
 	}
-	v, err := s.group.client.run(ctx, s.op("list pending of"), ownScript, []string{s.group.cfg.Stream},
-		s.group.cfg.Group, s.consumer, after.Next().String(), pageSize(max), maxPageBytes)
+	v, err := s.group.client.run(ctx, s.op("list pending of"), ownScript, s.pendingKeys(),
+		s.group.cfg.Group, s.consumer, after.Next().String(), pageSize(max), maxPageBytes, s.group.client.token)
 	if err != nil {
 		return stream.Page{}, err
 	}
@@ -43,8 +43,9 @@ func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Durat
 	if err != nil {
 		return stream.Page{}, err
 	}
-	v, err := s.group.client.run(ctx, s.op("claim"), claimScript, []string{s.group.cfg.Stream},
-		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes, flag(server.Simulated))
+	v, err := s.group.client.run(ctx, s.op("claim"), claimScript, s.pendingKeys(),
+		s.group.cfg.Group, s.consumer, cursor.String(), minIdle.Milliseconds(), pageSize(max), maxPageBytes, flag(server.Simulated),
+		s.group.client.token)
 	if err != nil {
 		return stream.Page{}, err
 	}
@@ -54,6 +55,15 @@ func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Durat
 	page := stream.Page{Next: v.id()}
 	page.Done = page.Next.IsZero()
 	return s.page(page, &v, stream.Claimed)
+}
+
+// pendingKeys are those of the scripts that list what is pending.
+func (s *Source) pendingKeys() []string {
+	keys := []string{s.group.cfg.Stream}
+	if s.group.bookKey != "" {
+		keys = append(keys, s.group.bookKey)
+	}
+	return keys
 }
 
 func pageSize(asked int) int { return min(max(asked, 1), maxPage) }

@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -80,4 +81,39 @@ func TestStartTime(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q, %v", name, got, ok, test.want, test.ok)
 		}
 	}
+}
+
+// Whatever a lease key holds is somebody's: only the lease of a process that
+// cannot run any more may be taken over.
+func FuzzHolder(f *testing.F) {
+	self := thisProcess("/proc")
+	ours, err := json.Marshal(self)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		string(ours), "", "null", "what?", "[]", `{"pid":-1}`, `{"pid":1e99}`, `{"pid":0,"started":"1"}`,
+		`{"token":"","boot":"` + self.Boot + `","pid_namespace":"` + self.PIDNamespace + `","pid":1,"started":"\u0000"}`,
+		`{"boot":"` + self.Boot + `","pid_namespace":"` + self.PIDNamespace + `","pid":-1,"started":"1"}`,
+		`{"host":"\ud800\u001b[2J","since":7}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var other holder
+		known := json.Unmarshal(value, &other) == nil
+		if self.sees(other) {
+			switch {
+			case other.PID <= 0 || other.Boot != self.Boot || other.PIDNamespace != self.PIDNamespace:
+				t.Fatalf("%+v is seen", other)
+			case other.PID == self.PID && other.Started == self.Started && !other.alive("/proc"):
+				t.Fatalf("%+v, this process, is gone", other)
+			case other.PID == self.PID && other.Started != self.Started && other.alive("/proc"):
+				t.Fatalf("%+v, an earlier process of our PID, is alive", other)
+			}
+		}
+		if err := other.inUse(); known && err == nil {
+			t.Fatal("no error")
+		}
+	})
 }

@@ -22,6 +22,22 @@ type ServerInfo struct {
 	Simulated bool
 }
 
+// Connections is how many connections a Client has at most while that many
+// consumers read through it.
+func Connections(consumers int) int { return controlConns + consumers }
+
+// String is name and version, "" for nothing known.
+func (s ServerInfo) String() string { return strings.TrimSpace(s.Name + " " + s.Version) }
+
+// Known is what Server has found out before, the zero ServerInfo when it has
+// not. It asks nobody.
+func (c *Client) Known() ServerInfo {
+	if known := c.server.Load(); known != nil {
+		return *known
+	}
+	return ServerInfo{}
+}
+
 // Server asks the server what it is. The first answer is kept for as long as
 // the Client lives.
 func (c *Client) Server(ctx context.Context) (ServerInfo, error) {

@@ -126,7 +126,7 @@ func TestGroupGoesAway(t *testing.T) {
 				"Info":       func() error { _, err := g.Info(t.Context()); return err },
 				"Consumers":  func() error { _, err := g.Consumers(t.Context()); return err },
 				"Checkpoint": func() error { _, err := g.Checkpoint(t.Context()); return err },
-				"Losses":     func() error { _, err := g.Losses(t.Context(), nil, nil); return err },
+				"Losses":     func() error { _, err := g.Losses(t.Context(), func(stream.Loss) {}); return err },
 				"Reap":       func() error { _, err := g.Reap(t.Context(), 0, nil); return err },
 			} {
 				if err := do(); !isNoGroup(err) || strings.Contains(err.Error(), "script") {

@@ -1,7 +1,8 @@
 -- Takes the group's low-water mark and stores it when it has changed.
 -- KEYS: stream, epoch, checkpoint
 -- ARGV: 1 group, 2 the epoch to put back where the key is missing ("" for none)
--- Returns {ID, epoch, last-generated-id, entries-added, first ID, error}
+-- Returns {ID, epoch, last-generated-id, entries-added, first ID, how many
+-- entries are not settled or -1, error}
 local key, name = KEYS[1], ARGV[1]
 local s = look(key)
 local g = s and find(key, name)
@@ -9,7 +10,9 @@ if not g then return redis.error_reply("NOGROUP No such key '" .. key .. "' or c
 
 local id = g.last
 local pending = redis.call('XPENDING', key, name)
-if pending[1] > 0 and pending[2] then id = prev(pending[2]) end
+if pending[1] > 0 and pending[2] and less(prev(pending[2]), id) then id = prev(pending[2]) end -- else it was set back
+local open = -1
+if s.added >= 0 and g.read >= 0 then open = pending[1] + math.max(0, s.added - g.read) end
 
 local failed = ''
 local function try(...)
@@ -22,8 +25,8 @@ if not epoch and ARGV[2] ~= '' then
   try('SET', KEYS[2], epoch)
 end
 epoch = epoch or ''
-local old = redis.call('HMGET', KEYS[3], 'id', 'epoch', 'last')
-if old[1] ~= id or old[2] ~= epoch or old[3] ~= s.last then
-  try('HSET', KEYS[3], 'id', id, 'epoch', epoch, 'last', s.last, 'added', s.added, 'first', s.first or '')
+local old = redis.call('HMGET', KEYS[3], 'id', 'epoch', 'last', 'open')
+if old[1] ~= id or old[2] ~= epoch or old[3] ~= s.last or tonumber(old[4] or -1) ~= open then
+  try('HSET', KEYS[3], 'id', id, 'epoch', epoch, 'last', s.last, 'added', s.added, 'first', s.first or '', 'open', open)
 end
-return {id, epoch, s.last, s.added, s.first or '', failed}
+return {id, epoch, s.last, s.added, s.first or '', open, failed}

@@ -1,8 +1,11 @@
 -- Takes over what has been pending for long, with its data. XAUTOCLAIM looks at
 -- ten times as many entries as it may return; with a small count, doubled from
 -- call to call, entries of many bytes do not add up.
--- KEYS: stream   ARGV: 1 group, 2 consumer, 3 cursor, 4 min idle ms, 5 count,
--- 6 bytes, 7 "1" where a claim raises the delivery count all the same (miniredis)
+-- What has lost its data is noted in the book of losses.
+-- KEYS: stream, book (none for replays)
+-- ARGV: 1 group, 2 consumer, 3 cursor, 4 min idle ms, 5 count, 6 bytes, 7 "1"
+-- where a claim raises the delivery count all the same (miniredis), 8 name of this
+-- process
 -- Returns {cursor, {IDs without data}, {{ID, count, fields}, …}}
 local key, group, cursor = KEYS[1], ARGV[1], ARGV[3]
 local left, room = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -38,4 +41,5 @@ repeat
   size = #r[2] > 0 and bytes / #r[2] or 0
   step = math.min(step * 2, 16)
 until cursor == '0-0' or left <= 0 or look <= 0 or room <= 0
+vanished(KEYS[2], ARGV[8], gone)
 return {cursor, gone, entries}

@@ -1,23 +1,29 @@
 -- Makes sure that the group exists, and says which stream it stands in.
--- KEYS: stream, epoch, checkpoint
+-- KEYS: stream, epoch, checkpoint, book of losses, dead letters, replays
 -- ARGV: 1 group, 2 start ("latest" or an ID), 3 an epoch to use where a new one
---       is needed, 4 "1" where XGROUP CREATE knows ENTRIESREAD, then the local
---       checkpoint: 5 ID ("" for none), 6 epoch, 7 last-generated-id,
---       8 entries-added, 9 first ID ("" for none)
--- Returns {created, at, epoch, known before, other stream, checkpoint, reason}
-local key, name, fresh = KEYS[1], ARGV[1], ARGV[3]
+--       is needed, 4 "1" where XGROUP CREATE knows ENTRIESREAD, 5 "1" where a
+--       group that was lost is not created again, 6 where one begins that was
+--       lost with its checkpoint (start, earliest, latest; fail is not to create
+--       it), 7 name of this process, then the local checkpoint: 8 ID ("" for
+--       none), 9 epoch, 10 last-generated-id, 11 entries-added, 12 first ID ("" for
+--       none), 13 entries not settled
+-- Returns {done, at, epoch, known before, other stream, checkpoint, reason}; done
+-- is 0 when the group was there, 1 created, 2 not created though it is missing
+local key, name, fresh, book = KEYS[1], ARGV[1], ARGV[3], KEYS[4]
 local s = look(key)
 local g = s and find(key, name)
 local epoch = redis.call('GET', KEYS[2])
 
 local there
 local h = map(redis.call('HGETALL', KEYS[3]))
-if h['id'] and h['epoch'] then
-  there = {id = h['id'], epoch = h['epoch'], last = h['last'] or '0-0', added = tonumber(h['added'] or -1), first = h['first'] or ''}
+local function whole(n) return string.match(n, '^%-?%d+$') and #n < 16 end
+local last, first, added, open = h['last'] or '0-0', h['first'] or '', h['added'] or '-1', h['open'] or '-1'
+if (h['epoch'] or '') ~= '' and isID(h['id'] or '') and isID(last) and (first == '' or isID(first)) and whole(added) and whole(open) then
+  there = {id = h['id'], epoch = h['epoch'], last = last, added = tonumber(added), first = first, open = tonumber(open)}
 end
 local here
-if ARGV[5] ~= '' then
-  here = {id = ARGV[5], epoch = ARGV[6], last = ARGV[7], added = tonumber(ARGV[8]), first = ARGV[9]}
+if ARGV[8] ~= '' then
+  here = {id = ARGV[8], epoch = ARGV[9], last = ARGV[10], added = tonumber(ARGV[11]), first = ARGV[12], open = tonumber(ARGV[13])}
 end
 
 -- Which of two checkpoints to go by: the one of this epoch, of two such the
@@ -61,8 +67,17 @@ if g then
 end
 
 -- The group is missing.
-local at, other, reason = ARGV[2], false, ''
+local trace -- what a group without a checkpoint has left
 if not cp then
+  for i, what in ipairs({'a broken checkpoint', 'a record of its losses', 'dead letters', 'replays'}) do
+    if not trace and redis.call('EXISTS', KEYS[i + 2]) == 1 then trace = what .. ' of it is there' end
+  end
+end
+local at, other, survived, reason = ARGV[2], false, false, ''
+if not cp then
+  reason = trace or ''
+  if trace and ARGV[6] == 'earliest' then at = '0-0' end
+  if trace and ARGV[6] == 'latest' then at = 'latest' end
   if at == 'latest' then at = s and s.last or '0-0' end
   if epoch and not s then
     epoch, other = fresh, true
@@ -72,11 +87,14 @@ else
     other, reason = true, 'another group has found another stream before'
   else
     reason = differs()
-    if not reason and not epoch and not there then reason = 'nothing of fanout is left in Redis' end
+    if not reason and not epoch and not there then reason, survived = 'nothing of fanout is left in Redis', true end
     if reason then epoch, other = fresh, true end
   end
   at = other and '0-0' or cp.id
   epoch = epoch or cp.epoch
+end
+if (cp or trace) and ARGV[5] == '1' or trace and ARGV[6] == 'fail' then
+  return {2, '', '', 1, other and 1 or 0, cp and cp.id or '', reason or ''}
 end
 epoch = epoch or fresh
 
@@ -94,6 +112,42 @@ elseif s.added >= 0 then
   end
 end
 
+-- What is gone with the group, and what comes again.
+local b = map(redis.call('HGETALL', book))
+local removed = s and s.added - s.length or 0
+local loss = (cp or trace) and {reason = 'group_missing', certain = false, entries = -1}
+if loss then
+  loss.note = cp and 'it stood at ' .. cp.id or 'its checkpoint is gone too'
+  if reason and reason ~= '' then loss.note = loss.note .. ', ' .. reason end
+end
+local function gone(first, last, entries)
+  if not less(last, first) then loss.first, loss.last, loss.entries = first, last, entries end
+end
+local function again(first, last)
+  if not less(last, first) then loss.repeats_from, loss.repeats_to = first, last end
+end
+if loss and cp and other then
+  local last = cp.last
+  if not s or not s.first then
+    last = horizon(last)
+  elseif less(last, s.first) then
+    last = prev(s.first)
+  end
+  gone(following(cp.id), last, cp.open > 0 and cp.open or -1)
+  if survived and s.first then again(s.first, less(s.final, cp.id) and s.final or cp.id) end
+elseif loss and cp then
+  local first = following(cp.id)
+  again(first, s.last)
+  local last = s.first and prev(s.first) or s.last
+  local since = removed - (tonumber(b.removed) or removed + 1)
+  if since > 0 and less(last, s.deleted) and b.deleted ~= s.deleted then last = s.deleted end
+  if since > 0 and cp.open >= 0 and cp.added >= 0 then since = math.min(since, cp.open + s.added - cp.added) end
+  if since ~= 0 and removed > 0 then gone(first, last, since) end
+elseif loss and s and s.first then
+  gone(s.first, less(s.final, at) and s.final or at, -1)
+  again(less(at, s.first) and s.first or following(at), s.final)
+end
+
 -- First what can fail for want of memory: nothing has changed then.
 if read and ARGV[4] == '1' then
   redis.call('XGROUP', 'CREATE', key, name, at, 'MKSTREAM', 'ENTRIESREAD', read)
@@ -103,7 +157,11 @@ end
 redis.call('SET', KEYS[2], epoch)
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[3], 'id', at, 'epoch', epoch, 'last', s and s.last or '0-0',
-  'added', s and s.added or 0, 'first', s and s.first or '')
+  'added', s and s.added or 0, 'first', s and s.first or '', 'open', -1)
+redis.call('HDEL', book, 'again', 'doubt')
+redis.call('HSET', book, 'at', at, 'read', read or -1, 'added', s and s.added or 0, 'removed', removed,
+  'deleted', s and s.deleted or '0-0', 'first', s and s.first or '')
+if loss then enter(book, loss, ARGV[7]) end
 mayAck()
 if s and less(s.last, at) then reason = 'the stream ends at ' .. s.last .. ', before where the group begins' end
-return {1, at, epoch, cp and 1 or 0, other and 1 or 0, cp and cp.id or '', reason or ''}
+return {1, at, epoch, loss and 1 or 0, other and 1 or 0, cp and cp.id or '', reason or ''}

@@ -1,7 +1,8 @@
--- KEYS: stream   ARGV: 1 group, 2 how many undelivered entries to count where
+-- KEYS: stream, dead letters   ARGV: 1 group, 2 how many undelivered entries to count where
 -- the server does not tell
 -- Returns {length, entries-added, last-generated-id, first ID, last-delivered-id,
--- entries-read, pending, oldest pending, lag}; "" and -1 are not known.
+-- entries-read, pending, oldest pending, lag, dead letters}; "" and -1 are not
+-- known.
 local key, name, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local s = look(key)
 local g = s and find(key, name)
@@ -23,4 +24,6 @@ elseif limit > 0 then
   local n = #redis.call('XRANGE', key, '(' .. g.last, '+', 'COUNT', limit)
   if n < limit then lag = n end
 end
-return {s.length, s.added, s.last, s.first or '', g.last, g.read, pending[1], oldest, lag}
+local letters = redis.pcall('XLEN', KEYS[2])
+if type(letters) ~= 'number' then letters = -1 end -- the key holds something else
+return {s.length, s.added, s.last, s.first or '', g.last, g.read, pending[1], oldest, lag, letters}

@@ -1,5 +1,15 @@
 -- IDs are texts "ms-seq": numbers of Lua are too small for them.
 
+-- isID reports whether a text is an ID as Redis writes it.
+local function isID(text)
+  local most = '18446744073709551615'
+  local function number(n)
+    return n == '0' or string.sub(n, 1, 1) ~= '0' and (#n < #most or #n == #most and n <= most)
+  end
+  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
+  return ms ~= nil and number(ms) and number(seq)
+end
+
 -- less reports whether ID a stands before ID b.
 local function less(a, b)
   local am, as = string.match(a, '^(%d+)-(%d+)$')
@@ -26,6 +36,20 @@ local function prev(id)
   return minus(ms) .. '-18446744073709551615'
 end
 
+-- following gives the least ID after id.
+local function following(id)
+  local most = '18446744073709551615'
+  local function plus(n)
+    local head, nines = string.match(n, '^(.-)(9*)$')
+    if head == '' then head = '0' end
+    return string.sub(head, 1, -2) .. string.char(string.byte(head, -1) + 1) .. string.rep('0', #nines)
+  end
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if seq ~= most then return ms .. '-' .. plus(seq) end
+  if ms == most then return id end
+  return plus(ms) .. '-0'
+end
+
 local function map(list)
   local m = {}
   for i = 1, #list, 2 do m[list[i]] = list[i + 1] end
@@ -33,11 +57,13 @@ local function map(list)
 end
 
 -- look describes a stream: nil when there is none. added is -1, and first and
--- final are nil, when they are not known.
+-- final are nil, when they are not known; deleted is the greatest ID that was
+-- ever deleted by itself.
 local function look(key)
   if redis.call('EXISTS', key) == 0 then return nil end
   local info = map(redis.call('XINFO', 'STREAM', key))
-  local s = {length = info['length'], last = info['last-generated-id'], added = info['entries-added'] or -1}
+  local s = {length = info['length'], last = info['last-generated-id'], added = info['entries-added'] or -1,
+    deleted = info['max-deleted-entry-id'] or '0-0'}
   if s.last == '' then s.last = '0-0' end
   if s.length > 0 then
     local first, final = info['first-entry'], info['last-entry']

@@ -1,5 +1,7 @@
 -- Lists what is pending under one name, with its data.
--- KEYS: stream   ARGV: 1 group, 2 consumer, 3 first ID, 4 count, 5 bytes
+-- What has lost its data is acknowledged, and noted in the book of losses.
+-- KEYS: stream, book (none for replays)
+-- ARGV: 1 group, 2 consumer, 3 first ID, 4 count, 5 bytes, 6 name of this process
 -- Returns {last ID listed or "", done, {IDs without data}, {{ID, count, fields}, …}}
 local key, group = KEYS[1], ARGV[1]
 local count, room = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -19,5 +21,6 @@ for _, p in ipairs(list) do
     gone[#gone + 1] = last
   end
 end
+if not vanished(KEYS[2], ARGV[6], gone) then gone = {} end -- they are found again
 if #gone > 0 then redis.call('XACK', key, group, unpack(gone)) end
 return {last, done and 1 or 0, gone, entries}

@@ -1,0 +1,52 @@
+-- The book of a group's losses is a hash: the last of them as JSON (fields
+-- loss:<ID>), who has to tell of those that nobody has told of yet (tell:<ID>:
+-- "process ms"), what a process has found to be gone while it was pending (a loss
+-- under gone:<process>), and what the last look at the stream has left behind.
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+-- enter writes a loss down, and who tells of it.
+local function enter(book, loss, teller)
+  loss.at = loss.at or now()
+  local at = string.format('%015.0f', loss.at)
+  local id = table.concat({at, loss.reason, loss.certain and 'certain' or 'possible', loss.first or ''}, ':')
+  redis.call('HSET', book, 'loss:' .. id, cjson.encode(loss))
+  redis.call('HSET', book, 'tell:' .. id, teller .. ' ' .. at)
+  local told = {}
+  local b = map(redis.call('HGETALL', book))
+  for field in pairs(b) do
+    local id = string.match(field, '^loss:(.*)$')
+    if id and not b['tell:' .. id] then told[#told + 1] = field end
+  end
+  table.sort(told) -- by time
+  for i = 1, #told - 15 do redis.call('HDEL', book, told[i]) end -- 16 with this one
+end
+
+-- horizon is the last ID that may have been given after id: IDs that are times
+-- end now, of all others nothing is known.
+local function horizon(id)
+  if #string.match(id, '^%d+') < 13 then return id end
+  local time = string.format('%.0f', now()) .. '-18446744073709551615'
+  return less(id, time) and time or id
+end
+
+-- vanished notes what a process has found to be gone while it was pending, as one
+-- loss until it looks for losses. It reports whether that could be written.
+local function vanished(book, me, ids)
+  if not book or #ids == 0 then return true end
+  local field = 'gone:' .. me
+  local ours, loss = pcall(cjson.decode, redis.call('HGET', book, field) or '')
+  if not ours or type(loss) ~= 'table' or not loss.entries then
+    loss = {reason = 'deleted', certain = true, entries = 0, first = ids[1], last = ids[1], at = now(), note = 'they were pending'}
+  end
+  for _, id in ipairs(ids) do
+    if less(id, loss.first) then loss.first = id end
+    if less(loss.last, id) then loss.last = id end
+  end
+  loss.entries = loss.entries + #ids
+  local r = redis.pcall('HSET', book, field, cjson.encode(loss))
+  return type(r) ~= 'table' or not r.err
+end
