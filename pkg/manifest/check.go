@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -70,6 +69,7 @@ func (c *checker) manifest(m *Manifest) {
 	c.redis(&m.Redis)
 	c.admin(&m.Admin)
 	c.together(m.Groups)
+	c.retention(m)
 	if len(m.Groups) > 0 && !slices.ContainsFunc(m.Groups, func(g Group) bool { return g.Enabled }) {
 		m := c.marks["groups"]
 		c.faults.add(Fault{Line: m.line, Column: m.col, Path: "groups", Message: "none is enabled", Warning: true})
@@ -128,24 +128,6 @@ func checkRedisURL(text string) (scheme, fault string) {
 		}
 	}
 	return u.Scheme, ""
-}
-
-func (c *checker) admin(a *Admin) {
-	if c.faults.touches("admin.listen") || a.Listen == "off" {
-		return
-	}
-	fault := ""
-	host, port, err := net.SplitHostPort(a.Listen)
-	if err != nil {
-		fault = `want host:port, or "off"`
-	} else if n, err := parseDecimal(port); err != nil || n < 0 || n > 65535 {
-		fault = "the port must be from 0 to 65535"
-	} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		fault = "must be on loopback: 127.0.0.1, [::1] or localhost"
-	}
-	if fault != "" {
-		c.faultAt("admin.listen", "%s", fault)
-	}
 }
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -233,9 +234,9 @@ func (d *decoder) refusal(err error, n *node, secret bool) string {
 		return "is not valid"
 	case hidden || n.text != "" && strings.Contains(message, strconv.Quote(n.text)):
 		return message
-	case err == errBool && oldBool[strings.ToLower(n.text)]:
+	case errors.Is(err, errBool) && oldBool[strings.ToLower(n.text)]:
 		return fmt.Sprintf("want true or false; %s is neither here", clip(n.text, 64))
-	case err == errDuration && onlyDigits(n.text):
+	case errors.Is(err, errDuration) && onlyDigits(n.text):
 		return fmt.Sprintf("want a duration with its unit such as %ss or %sms, got %q", clip(n.text, 20), clip(n.text, 20), clip(n.text, 64))
 	}
 	return fmt.Sprintf("%s, got %q", message, clip(n.text, 64))

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -19,6 +20,9 @@ type Plan struct {
 	Replace []string `json:"replace,omitempty"` // drain and stop, then start with the new values
 	Adjust  []string `json:"adjust,omitempty"`  // take over the new values without a restart
 	Keep    []string `json:"keep,omitempty"`
+
+	// Retention has the streams whose retention begins, changes or ends.
+	Retention []string `json:"retention,omitempty"`
 
 	// Changed has the keys that differ, by group, for Replace and Adjust.
 	Changed map[string][]string `json:"changed,omitempty"`
@@ -56,13 +60,14 @@ func Diff(old, new *Manifest) Plan {
 		}
 	}
 	p.renamed(before, after)
+	p.retention(old, new)
 	p.process(old, new)
 	return p
 }
 
 // Empty reports whether nothing is to be done.
 func (p Plan) Empty() bool {
-	return len(p.Start)+len(p.Stop)+len(p.Replace)+len(p.Adjust) == 0
+	return len(p.Start)+len(p.Stop)+len(p.Replace)+len(p.Adjust)+len(p.Retention) == 0
 }
 
 // String gives one line a group, then the warnings.
@@ -79,6 +84,9 @@ func (p Plan) String() string {
 			}
 			b.WriteByte('\n')
 		}
+	}
+	for _, stream := range p.Retention {
+		fmt.Fprintf(&b, "retain  %s\n", stream)
 	}
 	for _, warning := range p.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
@@ -115,7 +123,7 @@ func (p *Plan) change(was, g *Group) {
 	position := was.Stream == g.Stream && was.Group == g.Group
 	switch {
 	case position && was.Start != g.Start:
-		p.warnf("%s: the change of start has no effect: it is used once, when the group is created in Redis", g.Name)
+		p.warnf("%s: the change of start has no effect: it is used once, when the group is created in Redis; fanout seek %s moves the group", g.Name, g.Name)
 	case was.Stream == g.Stream && was.Group != g.Group:
 		p.warnf("%s: the Redis group %q is another one than %q: it does not take over its position", g.Name, g.Group, was.Group)
 	}
@@ -134,17 +142,20 @@ func (p *Plan) renamed(before, after map[string]*Group) {
 			}
 			if was.Group == g.Group {
 				p.warnf("%s goes on where %s stops: both are the Redis group %q", to, from, g.Group)
-			} else if like := *g; len(changedKeys(was, renameTo(&like, was))) == 0 {
-				p.warnf("%s looks like %s under a new name, and would begin anew: write group: %s to keep its position", to, from, was.Group)
+			} else if sameHandler(was, g) {
+				p.warnf("%s has the stream and the handler of %s, which goes: if it is %s under a new name, write group: %s to keep its position; it begins at its start (%s) otherwise",
+					to, from, from, was.Group, g.Start)
 			}
 		}
 	}
 }
 
-// renameTo gives g the names of was.
-func renameTo(g, was *Group) *Group {
-	g.Name, g.Group, g.DeadLetter.Stream = was.Name, was.Group, was.DeadLetter.Stream
-	return g
+// sameHandler reports whether two groups have the same handler with the same
+// keys.
+func sameHandler(a, b *Group) bool {
+	return !slices.ContainsFunc(changedKeys(a, b), func(key string) bool {
+		return key == "handler" || strings.HasPrefix(key, "handler.")
+	})
 }
 
 // process warns of what only a new process takes up.
@@ -154,7 +165,7 @@ func (p *Plan) process(old, new *Manifest) {
 		changed bool
 	}{
 		{"redis", old.Redis != new.Redis},
-		{"admin", old.Admin != new.Admin},
+		{"admin", !reflect.DeepEqual(old.Admin, new.Admin)},
 		{"state", old.State != new.State},
 	} {
 		if part.changed {

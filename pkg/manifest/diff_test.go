@@ -42,7 +42,7 @@ func TestDiff(t *testing.T) {
 			Adjust: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {"restart_signal"}}}},
 		{"start", []string{"a: {", "a: {start: latest, "}, manifest.Plan{
 			Adjust: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {"start"}},
-			Warnings: []string{"a: the change of start has no effect: it is used once, when the group is created in Redis"}}},
+			Warnings: []string{"a: the change of start has no effect: it is used once, when the group is created in Redis; fanout seek a moves the group"}}},
 		{"handler", []string{"handler: log}\n  b", "handler: {log: {level: warn}}}\n  b"}, manifest.Plan{
 			Replace: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {"handler.log.level"}}}},
 		{"handler type", []string{"a: {handler: log}", "a: {handler: {window: {size: 1m, dsn: x, table: t, measures: {n: m}}}}"}, manifest.Plan{
@@ -62,7 +62,12 @@ func TestDiff(t *testing.T) {
 			Start: []string{"d"}, Keep: []string{"a", "b", "c"}}},
 		{"rename", []string{"a: {", "new: {"}, manifest.Plan{
 			Start: []string{"new"}, Stop: []string{"a"}, Keep: []string{"b", "c"},
-			Warnings: []string{"new looks like a under a new name, and would begin anew: write group: a to keep its position"}}},
+			Warnings: []string{"new has the stream and the handler of a, which goes: if it is a under a new name, write group: a to keep its position; it begins at its start (earliest) otherwise"}}},
+		{"rename with other keys", []string{"a: {", "new: {timeout: 31s, start: latest, "}, manifest.Plan{
+			Start: []string{"new"}, Stop: []string{"a"}, Keep: []string{"b", "c"},
+			Warnings: []string{"new has the stream and the handler of a, which goes: if it is a under a new name, write group: a to keep its position; it begins at its start (latest) otherwise"}}},
+		{"another handler under another name", []string{"a: {handler: log}", "new: {handler: {log: {level: warn}}}"}, manifest.Plan{
+			Start: []string{"new"}, Stop: []string{"a"}, Keep: []string{"b", "c"}}},
 		{"rename with group", []string{"a: {", "new: {group: a, "}, manifest.Plan{
 			Start: []string{"new"}, Stop: []string{"a"}, Keep: []string{"b", "c"},
 			Warnings: []string{`new goes on where a stops: both are the Redis group "a"`}}},
@@ -72,6 +77,8 @@ func TestDiff(t *testing.T) {
 		{"another dead-letter stream", []string{"a: {", "a: {dead_letter: {stream: \"{events_stream}:lost\"}, "}, manifest.Plan{
 			Replace: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {"dead_letter.stream"}},
 			Warnings: []string{`a: dead letters stay in "{events_stream}:dead:a", new ones go to "{events_stream}:lost"`}}},
+		{"retention", []string{"version: 1", "version: 1\nretention: {events_stream: {max_len: 10}}"}, manifest.Plan{
+			Keep: []string{"a", "b", "c"}, Retention: []string{"events_stream"}}},
 		{"process", []string{"version: 1", "version: 1\nredis: {password: x}\nadmin: {listen: off}\nstate: elsewhere"}, manifest.Plan{
 			Keep: []string{"a", "b", "c"}, Warnings: []string{
 				"redis has changed: that takes a restart of the process",
@@ -105,7 +112,7 @@ func TestDiff(t *testing.T) {
 			if err != nil || strings.Contains(string(text)+plan.String(), "s3cret") {
 				t.Errorf("the plan shows a secret or is no JSON (%v): %s", err, text)
 			}
-			if got, want := plan.Empty(), len(test.plan.Keep) == 3 && test.plan.Start == nil; got != want {
+			if got, want := plan.Empty(), len(test.plan.Keep) == 3 && test.plan.Start == nil && test.plan.Retention == nil; got != want {
 				t.Errorf("Empty() = %v", got)
 			}
 		})
@@ -124,14 +131,16 @@ func TestPlanString(t *testing.T) {
 	t.Parallel()
 	plan := manifest.Plan{
 		Start: []string{"e"}, Stop: []string{"x"}, Replace: []string{"b"}, Adjust: []string{"a"}, Keep: []string{"c"},
-		Changed:  map[string][]string{"b": {"timeout", "where"}, "a": {"consumers"}},
-		Warnings: []string{"admin has changed"},
+		Changed:   map[string][]string{"b": {"timeout", "where"}, "a": {"consumers"}},
+		Retention: []string{"events_stream"},
+		Warnings:  []string{"admin has changed"},
 	}
 	want := `stop    x
 replace b (timeout, where)
 adjust  a (consumers)
 start   e
 keep    c
+retain  events_stream
 warning: admin has changed`
 	if got := plan.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

@@ -43,12 +43,13 @@ func TestShippedGroups(t *testing.T) {
 		Name: "analytics", Line: 1, Group: "analytics", Enabled: true, Stream: "events_stream",
 		Payload: manifest.Payload{Field: "event", Format: "json"}, Consumers: 2, Concurrency: 1,
 		Batch: manifest.Batch{Size: 256, Bytes: 4 << 20}, Timeout: 30 * time.Second,
+		MaxInFlight:   64 << 20,
 		Retry:         manifest.Retry{Attempts: 5, MinBackoff: 100 * time.Millisecond, MaxBackoff: 30 * time.Second},
-		MaxDeliveries: 10,
-		DeadLetter:    manifest.DeadLetter{Stream: "{events_stream}:dead:analytics", MaxLen: 100_000, Overflow: manifest.HoldLetters},
-		Claim:         manifest.Claim{MinIdle: time.Minute, Interval: 15 * time.Second},
-		Restart:       manifest.Restart{Intensity: 5, Period: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute},
-		DrainTimeout:  20 * time.Second, Dedupe: 7 * 24 * time.Hour,
+		MaxDeliveries: 10, OnMissing: manifest.Recreate, AuditInterval: time.Minute,
+		DeadLetter:   manifest.DeadLetter{Stream: "{events_stream}:dead:analytics", MaxLen: 100_000, Overflow: manifest.HoldLetters},
+		Claim:        manifest.Claim{MinIdle: time.Minute, Interval: 15 * time.Second},
+		Restart:      manifest.Restart{Intensity: 5, Period: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Minute},
+		DrainTimeout: 20 * time.Second, Dedupe: 7 * 24 * time.Hour,
 		Handler: bare.Handler, Hash: bare.Hash,
 	}
 	if diff := cmp.Diff(want, bare); diff != "" {
@@ -78,7 +79,7 @@ func TestEverything(t *testing.T) {
 		t.Errorf("redis.url = %q", got)
 	}
 	g := m.Groups[0]
-	if g.Name != "123" || g.Line != 25 || g.Group != "audit trail" || g.RestartSignal != 35 || g.Consumers != 3 || g.DrainTimeout != 0 {
+	if g.Name != "123" || g.Line != 28 || g.Group != "audit trail" || g.RestartSignal != 35 || g.Consumers != 3 || g.DrainTimeout != 0 {
 		t.Errorf("group = %+v", g)
 	}
 	if g.Start != (manifest.Start{Kind: manifest.StartAfter, ID: stream.ID{Ms: 1763856000123}}) {

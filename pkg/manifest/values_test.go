@@ -140,19 +140,6 @@ func TestMendedSlot(t *testing.T) {
 	}
 }
 
-func TestSuggest(t *testing.T) {
-	t.Parallel()
-	known := []string{"consumers", "concurrency", "timeout", "dead_letter", "log", "sql"}
-	for word, want := range map[string]string{
-		"consumer": "consumers", "consumres": "consumers", "timeuot": "timeout", "DeadLetter": "dead_letter", "dead-letter": "dead_letter",
-		"lgo": "log", "logs": "log", "sq": "sql", "xyz": "", "": "", "retries": "", strings.Repeat("consumers", 1000): "",
-	} {
-		if got := suggest(word, known); got != want {
-			t.Errorf("suggest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestShort(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
