@@ -97,6 +97,42 @@ func TestPrepareChangesNothing(t *testing.T) {
 	})
 }
 
+// TestWarningsStay: what takes a new process is said by every plan until there
+// is one, or until the file is as it was.
+func TestWarningsStay(t *testing.T) {
+	bubble(t, func(r *rig) {
+		plan := func(change func(*manifest.Manifest)) []string {
+			m := of(group("a"))
+			change(m)
+			p, err := r.fanout.Prepare(m, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.fanout.Apply(context.Background(), p); err != nil {
+				t.Fatal(err)
+			}
+			return p.Plan.Warnings
+		}
+		plan(func(*manifest.Manifest) {})
+		for range 2 {
+			for key, change := range map[string]func(*manifest.Manifest){
+				"redis": func(m *manifest.Manifest) { m.Redis.URL = "redis://elsewhere" },
+				"admin": func(m *manifest.Manifest) { m.Admin.Listen = "off" },
+				"state": func(m *manifest.Manifest) { m.State = "elsewhere.json" },
+			} {
+				for range 2 {
+					if got := plan(change); len(got) != 1 || !strings.HasPrefix(got[0], key+" has changed") {
+						t.Errorf("%s has changed: warnings %q", key, got)
+					}
+				}
+			}
+		}
+		if got := plan(func(*manifest.Manifest) {}); len(got) > 0 {
+			t.Errorf("the file is as it was: warnings %q", got)
+		}
+	})
+}
+
 // TestOutdated: what was prepared before another manifest was applied is refused.
 func TestOutdated(t *testing.T) {
 	bubble(t, func(r *rig) {

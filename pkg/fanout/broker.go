@@ -32,16 +32,17 @@ type Remote interface {
 	// Info tells how far the group is.
 	Info(ctx context.Context) (stream.GroupInfo, error)
 
-	// Losses tells how many entries Redis has trimmed before the group had read
-	// them, since it was last asked by any process: each loss is told once. A
-	// negative number is a loss that may be, of unknown size.
-	Losses(ctx context.Context) (int64, error)
+	// Losses looks for entries that Redis has lost, and calls tell for each loss
+	// that no process has told of yet, what its sources have found to have vanished
+	// among them. It returns the latest ones, oldest first.
+	Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Loss, error)
 
 	// Consumers lists the group's consumers in Redis, those of other processes
 	// included.
 	Consumers(ctx context.Context) ([]stream.ConsumerInfo, error)
 
-	// Checkpoint stores the group's low-water mark and returns it.
+	// Checkpoint stores the group's low-water mark and returns it. It is called
+	// once a second; [stream.ErrOtherHost] ends the incarnation.
 	Checkpoint(ctx context.Context) (stream.ID, error)
 
 	// Reap deletes consumers that have nothing pending and have been idle for

@@ -3,6 +3,7 @@ package fanout_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ type broker struct {
 	opened map[string]int   // groups created, by name
 	faults map[string]error // by method
 	reaped []string         // names that must be kept
+	untold []stream.Loss    // by Redis
+	gone   []stream.ID      // vanished, and not told of yet
+	losses []stream.Loss    // that were told
 }
 
 func newBroker(t *testing.T) *broker {
@@ -101,7 +105,31 @@ func (r *remote) Ensure(context.Context) (fanout.Opened, error) {
 }
 
 func (r *remote) Source(name, _ string) consumer.Source {
-	return r.server.Source(r.g.Group, name, r.g.Claim.MinIdle)
+	return &source{r.server.Source(r.g.Group, name, r.g.Claim.MinIdle), r.broker}
+}
+
+// source notes what has vanished.
+type source struct {
+	*consumertest.Source
+	broker *broker
+}
+
+func (s *source) Own(ctx context.Context, after stream.ID, limit int) (stream.Page, error) {
+	page, err := s.Source.Own(ctx, after, limit)
+	s.broker.vanished(page.Vanished)
+	return page, err
+}
+
+func (s *source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Duration, limit int) (stream.Page, error) {
+	page, err := s.Source.Claim(ctx, cursor, minIdle, limit)
+	s.broker.vanished(page.Vanished)
+	return page, err
+}
+
+func (b *broker) vanished(ids []stream.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = append(b.gone, ids...)
 }
 
 func (r *remote) ReplaySource(name string) consumer.Source {
@@ -124,7 +152,25 @@ func (r *remote) Info(context.Context) (stream.GroupInfo, error) {
 	return info, nil
 }
 
-func (r *remote) Losses(context.Context) (int64, error) { return 0, nil }
+func (r *remote) Losses(_ context.Context, tell func(stream.Loss)) ([]stream.Loss, error) {
+	if err := r.fault("Losses"); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.gone) > 0 {
+		r.untold = append(r.untold, stream.Loss{
+			Reason: stream.LossDeleted, Certain: true, Entries: int64(len(r.gone)), At: time.Now(),
+			First: slices.MinFunc(r.gone, stream.ID.Compare), Last: slices.MaxFunc(r.gone, stream.ID.Compare),
+		})
+	}
+	for _, l := range r.untold {
+		tell(l)
+	}
+	r.losses = append(r.losses, r.untold...)
+	r.untold, r.gone = nil, nil
+	return r.losses, nil
+}
 
 func (r *remote) Consumers(context.Context) ([]stream.ConsumerInfo, error) {
 	if err := r.fault("Consumers"); err != nil {

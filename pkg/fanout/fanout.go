@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,12 +30,13 @@ import (
 	"example.com/fanout/pkg/telemetry"
 )
 
-// Config of a Fanout. All fields are needed.
+// Config of a Fanout. All fields without a stated default are needed.
 type Config struct {
 	Broker   Broker
 	Build    func(manifest.Group) (handler.Handler, error)
 	Instance func() string // name of this instance, asked at each incarnation
 	Metrics  *telemetry.Metrics
+	Feed     *telemetry.Feed // told what happens; nil: nobody is
 	Logger   *slog.Logger
 }
 
@@ -51,11 +53,15 @@ type Fanout struct {
 	leaving  sync.WaitGroup // remnants
 	remnants remnants
 
+	share atomic.Int64 // bytes that each group may hold
+
 	mu      sync.Mutex
 	current *manifest.Manifest // nil before the first Apply
 	groups  map[string]*group
 	closing bool
 	unclean []error // what was left undone
+
+	suspended map[string]*suspension // by group
 }
 
 // ErrUnknownGroup is wrapped by errors about a name that no running group has.
@@ -74,6 +80,8 @@ func New(cfg Config) *Fanout {
 		suspects: consumer.NewGate(),
 		applying: make(chan struct{}, 1),
 		groups:   map[string]*group{},
+
+		suspended: map[string]*suspension{},
 	}
 	f.remnants.init()
 	f.ctx, f.cancel = context.WithCancelCause(context.Background())
@@ -115,6 +123,13 @@ type Prepared struct {
 	handlers map[string]handler.Handler
 }
 
+// Plan tells what applying m would do.
+func (f *Fanout) Plan(m *manifest.Manifest) manifest.Plan {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return manifest.Diff(f.current, m)
+}
+
 // Prepare plans the change to m and builds the handlers of every group that m
 // starts or replaces. With strict, any that cannot be built is an error and
 // everything is undone; otherwise such a group builds its own handler when
@@ -125,7 +140,7 @@ func (f *Fanout) Prepare(m *manifest.Manifest, strict bool) (*Prepared, error) {
 	f.mu.Unlock()
 	var faults []error
 	for _, name := range append(slices.Clone(p.Plan.Start), p.Plan.Replace...) {
-		g, _ := find(m, name)
+		g := find(m, name)
 		h, err := f.build(g)
 		switch {
 		case err == nil:
@@ -199,12 +214,16 @@ func (f *Fanout) Apply(ctx context.Context, p *Prepared) error {
 		delete(f.groups, g.m.Name)
 		f.cfg.Metrics.Remove(g.m.Name)
 	}
+	for _, name := range p.Plan.Stop {
+		delete(f.suspended, name)
+	}
+	f.shareOut(p.manifest)
 	for _, name := range p.Plan.Adjust {
-		m, _ := find(p.manifest, name)
+		m := find(p.manifest, name)
 		f.groups[name].adjust(m)
 	}
 	for _, name := range append(slices.Clone(p.Plan.Start), p.Plan.Replace...) {
-		m, _ := find(p.manifest, name)
+		m := find(p.manifest, name)
 		f.start(m, p.handlers[name])
 	}
 	p.handlers = nil // the groups' now
@@ -229,16 +248,30 @@ func (f *Fanout) start(m manifest.Group, h handler.Handler) {
 }
 
 // Restart ends the running incarnation of a group and starts the next one. It
-// returns at once. cause is one of telemetry's Cause constants.
+// returns at once. cause is one of telemetry's Cause constants. A group that is
+// paused or stopped runs again when somebody has asked for it by name
+// (CauseRequest); any other cause leaves it as it is.
 func (f *Fanout) Restart(name, cause string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	g := f.groups[name]
-	if g == nil {
-		return fmt.Errorf("%w %q: this process runs %s", ErrUnknownGroup, name, strings.Join(f.names(), ", "))
+	g, err := f.find(name)
+	if err != nil {
+		return err
 	}
-	g.supervisor.Restart(cause)
+	switch s := f.suspended[name]; {
+	case s == nil:
+		g.supervisor.Restart(cause)
+	case cause == telemetry.CauseRequest:
+		return f.unsuspend(g, telemetry.StateStopped)
+	default:
+		g.logger.Info("group is not restarted, it rests", telemetry.KeyCause, cause, telemetry.KeyState, s.State, "by", s.By)
+	}
 	return nil
+}
+
+// unknown is the error about a name that no group has; mu is held.
+func (f *Fanout) unknown(name string) error {
+	return fmt.Errorf("%w %q: this process runs %s", ErrUnknownGroup, name, strings.Join(f.names(), ", "))
 }
 
 // RestartAll restarts every group.
@@ -261,13 +294,20 @@ func (f *Fanout) names() []string {
 	return names
 }
 
-// Manifest is the one that was applied last, an empty one before that.
-func (f *Fanout) Manifest() *manifest.Manifest {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.manifest()
+// shareOut gives every group an equal part of what the process may hold, so that
+// none can take the memory of another; mu is held.
+func (f *Fanout) shareOut(m *manifest.Manifest) {
+	groups := int64(0)
+	for _, g := range m.Groups {
+		if g.Enabled {
+			groups++
+		}
+	}
+	f.share.Store(int64(m.Memory) / max(groups, 1))
 }
 
+// manifest is the one that was applied last, an empty one before that; mu is
+// held.
 func (f *Fanout) manifest() *manifest.Manifest {
 	if f.current == nil {
 		return &manifest.Manifest{}
@@ -291,13 +331,9 @@ func (f *Fanout) CaughtUp(ctx context.Context) error {
 	return all.Wait()
 }
 
-func find(m *manifest.Manifest, name string) (manifest.Group, bool) {
-	for _, g := range m.Groups {
-		if g.Name == name {
-			return g, true
-		}
-	}
-	return manifest.Group{}, false
+// find is the group of a name that the manifest has.
+func find(m *manifest.Manifest, name string) manifest.Group {
+	return m.Groups[slices.IndexFunc(m.Groups, func(g manifest.Group) bool { return g.Name == name })]
 }
 
 // pause waits, and reports false when ctx was done before.

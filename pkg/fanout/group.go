@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -29,7 +30,10 @@ type group struct {
 	logs       *consumer.Logs
 	failing    telemetry.Repeat // failures of incarnations
 	away       telemetry.Repeat // Redis does not let the group start
+	refused    telemetry.Repeat // Redis has lost the group, which is not created again
+	elsewhere  telemetry.Repeat // another host runs the group
 	unsaved    telemetry.Repeat // the checkpoint cannot be stored
+	blind      telemetry.Repeat // losses cannot be looked for
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	done       chan struct{} // closed when serve has returned
@@ -41,21 +45,28 @@ type group struct {
 	want      int // consumers
 	state     string
 	since     time.Time
-	number    int // of the incarnation
+	changed   chan struct{} // closed, and replaced, when state has changed
+	number    int           // of the incarnation
 	lastErr   string
 	lastErrAt time.Time
 	restarted struct {
 		cause string
 		at    time.Time
 	}
-	next      time.Time // of the restart
-	startErr  string    // why Redis does not let it start
+	next      time.Time     // of the restart
+	startErr  string        // why Redis does not let it start
+	restarts  []RestartNote // the latest
+	window    window
+	verdict   Verdict
 	lowWater  stream.ID
+	losses    []stream.Loss     // the latest, as Redis keeps them
+	epoch     string            // as opened last; "" before
 	info      *stream.GroupInfo // nil: not known
 	infoAt    time.Time
+	present   []stream.ConsumerInfo // in Redis
+	presentAt time.Time
 	consumers []*consumer.Consumer
 	replayer  *consumer.Consumer // of the replay stream; nil while none runs
-	remnants  map[string]int     // calls by the name of their consumer
 }
 
 func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
@@ -68,11 +79,15 @@ func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
 		logs:      consumer.NewLogs(logger),
 		done:      make(chan struct{}),
 		scaled:    make(chan struct{}, 1),
+		changed:   make(chan struct{}),
 		want:      m.Consumers,
 	}
 	g.failing = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group failed", End: "group is healthy again"}
 	g.unsaved = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "checkpoint cannot be stored", End: "checkpoint is stored again"}
 	g.away = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group cannot start, redis does not let it", End: "redis lets the group start"}
+	g.blind = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "losses cannot be looked for", End: "losses are looked for again"}
+	g.elsewhere = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group cannot start, another host runs it", End: "no other host runs the group"}
+	g.refused = telemetry.Repeat{Logger: logger, Level: slog.LevelError, Begin: "group is missing in redis and is not created again", End: "group is there again"}
 	g.ctx, g.cancel = context.WithCancelCause(f.ctx)
 	g.supervisor = supervisor.New(supervisor.Policy{
 		Intensity: m.Restart.Intensity,
@@ -92,6 +107,12 @@ func (g *group) stop() {
 // serve runs the group until it is stopped. It returns what could not be
 // accounted for.
 func (g *group) serve() error {
+	ended, assessed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(assessed)
+		g.assess(ended)
+	}()
+	defer func() { close(ended); <-assessed }()
 	err := g.supervisor.Serve(g.ctx)
 	if h := g.takePrebuilt(); h != nil { // stopped before it began
 		_ = h.Close()
@@ -131,6 +152,9 @@ func (g *group) observe(ev supervisor.Event) {
 			return
 		}
 		cause := ev.Restart
+		if cause == suspending {
+			return
+		}
 		if cause == "" {
 			cause = causeOf(ev.Err)
 		}
@@ -150,6 +174,7 @@ func (g *group) observe(ev supervisor.Event) {
 		g.lastErr, g.lastErrAt, g.next = ev.Err.Error(), time.Now(), ev.Next
 		g.mu.Unlock()
 		g.failing.Fault(ev.Err)
+		g.f.cfg.Feed.Say(g.m.Name, telemetry.EventError, "%v", ev.Err)
 		var p *supervisor.PanicError
 		if errors.As(ev.Err, &p) {
 			g.logger.Error("panic in the engine", telemetry.KeyError, p.Error(), "stack", string(p.Stack))
@@ -161,7 +186,14 @@ func (g *group) noteRestart(cause string) {
 	g.telemetry.Restarted(cause)
 	g.mu.Lock()
 	g.restarted.cause, g.restarted.at = cause, time.Now()
+	note := RestartNote{Cause: cause, At: g.restarted.at}
+	if cause == telemetry.CauseFailed || cause == telemetry.CausePanic {
+		note.Error = g.lastErr
+	}
+	g.restarts = append(g.restarts[max(0, len(g.restarts)-keptRestarts+1):], note)
+	number := g.number
 	g.mu.Unlock()
+	g.f.cfg.Feed.Say(g.m.Name, telemetry.EventRestart, "restarts (%s), incarnation %d", cause, number)
 }
 
 func causeOf(err error) string {
@@ -178,12 +210,25 @@ func causeOf(err error) string {
 func (g *group) setState(state string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.state == state || g.state == telemetry.StateStopped ||
-		g.state == telemetry.StateDraining && state != telemetry.StateStopped && g.ctx.Err() != nil {
+	ending := g.ctx.Err() != nil
+	if g.state == state || ending && (g.state == telemetry.StateStopped || g.state == telemetry.StateDraining && state != telemetry.StateStopped) {
 		return
 	}
+	from := g.state
 	g.state, g.since = state, time.Now()
+	if from != "" {
+		g.f.cfg.Feed.Say(g.m.Name, telemetry.EventState, "%s, was %s", state, from)
+	}
+	close(g.changed)
+	g.changed = make(chan struct{})
 	g.telemetry.SetState(state)
+}
+
+// watchState is the state, and what is closed when there is another one.
+func (g *group) watchState() (state string, changed <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state, g.changed
 }
 
 func (g *group) takePrebuilt() handler.Handler {
@@ -238,6 +283,18 @@ func (g *group) wanted() int {
 	return g.want
 }
 
+// bytesEach is how many bytes of entries one consumer of the group holds at
+// most. The replay consumer counts as one. A limit of 0 is none.
+func (g *group) bytesEach() int {
+	n := int64(math.MaxInt64)
+	for _, limit := range []int64{int64(g.m.MaxInFlight), g.f.share.Load()} {
+		if limit > 0 {
+			n = min(n, limit)
+		}
+	}
+	return int(n / int64(g.wanted()+1))
+}
+
 func (g *group) setStartErr(text string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -248,6 +305,18 @@ func (g *group) setLowWater(id stream.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lowWater = id
+}
+
+func (g *group) setEpoch(epoch string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.epoch = epoch
+}
+
+func (g *group) lastEpoch() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.epoch
 }
 
 func (g *group) seenLowWater() stream.ID {

@@ -26,7 +26,7 @@ var redisBackoff = retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Seco
 // incarnation is one run of the group, from its handler to its last consumer.
 // A group that Redis has lost is opened again within it.
 func (g *group) incarnation(ctx context.Context, _ int) error {
-	if err := g.waitForRemnants(ctx); err != nil {
+	if g.rest(ctx) != nil || g.waitForRemnants(ctx) != nil {
 		return nil // a stop or a restart came first
 	}
 	h := g.takePrebuilt()
@@ -93,15 +93,25 @@ func (e *engine) open(ctx context.Context) error {
 		if err == nil {
 			g.note(opened)
 			e.epoch = opened.Epoch
+			g.setEpoch(opened.Epoch)
 			err = e.adopt(ctx)
 		}
 		if err == nil {
 			g.away.Clear()
+			g.refused.Clear()
+			g.elsewhere.Clear()
 			g.setStartErr("")
 			return nil
 		}
 		if ctx.Err() == nil {
-			g.away.Fault(err)
+			fault := &g.away
+			switch {
+			case errors.Is(err, stream.ErrGroupLost):
+				fault = &g.refused
+			case errors.Is(err, stream.ErrOtherHost):
+				fault = &g.elsewhere
+			}
+			fault.Fault(err)
 			g.setStartErr(err.Error())
 		}
 		if !pause(ctx, redisBackoff.Delay(n)) {
@@ -119,8 +129,8 @@ func (g *group) note(o Opened) {
 		g.logger.Warn("checkpoint is not kept outside redis", telemetry.KeyError, o.Warning)
 	}
 	switch {
-	case o.Recreated:
-		g.logger.Error("group was missing in redis and was created again", "after", o.At.String(), "epoch", o.Epoch, "note", o.Note)
+	case o.Recreated: // the loss that goes with it is told by watch
+		g.logger.Info("group created again", telemetry.KeyStream, g.m.Stream, "after", o.At.String(), "epoch", o.Epoch, "note", o.Note)
 	case o.Created:
 		attrs := []any{telemetry.KeyStream, g.m.Stream, "after", o.At.String()}
 		if o.Note != "" {
@@ -217,7 +227,7 @@ func (e *engine) remove() {
 	e.members = e.members[:last]
 	e.publish()
 	if !slices.Contains(e.g.usedNames(), m.name) {
-		_ = e.freeAll(e.ctx, m.name) // else they are claimed when they have been idle
+		_ = freeAll(e.ctx, e.g.remote.Source(m.name, e.epoch)) // else they are claimed when they have been idle
 	}
 }
 
@@ -239,6 +249,7 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 		Where:         e.where,
 		BatchSize:     m.Batch.Size,
 		BatchBytes:    int(m.Batch.Bytes),
+		MaxBytes:      e.g.bytesEach,
 		Linger:        m.Batch.Linger,
 		Concurrency:   m.Concurrency,
 		Timeout:       m.Timeout,
@@ -246,7 +257,7 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 		MaxDeliveries: m.MaxDeliveries,
 		MinIdle:       m.Claim.MinIdle,
 		DrainTimeout:  m.DrainTimeout,
-		AuditInterval: time.Minute,
+		AuditInterval: m.AuditInterval,
 		ReadWait:      min(time.Second, m.Claim.Interval),
 		Suspects:      e.g.f.suspects,
 		LowWater:      e.g.seenLowWater,
@@ -261,29 +272,35 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 // this incarnation will have: those of a former process with more consumers, or
 // with abandoned calls. The instance's lease says that nobody else uses them.
 func (e *engine) adopt(ctx context.Context) error {
-	present, err := e.g.remote.Consumers(ctx)
-	if err != nil {
-		return fmt.Errorf("list consumers: %w", err)
-	}
 	used := e.g.usedNames()
 	for range e.g.wanted() {
 		used = append(used, freeName(e.prefix, used))
+	}
+	return e.freeUnused(ctx, used)
+}
+
+// freeUnused frees what is pending under names of this instance that are not
+// among the used ones.
+func (e *engine) freeUnused(ctx context.Context, used []string) error {
+	present, err := e.g.remote.Consumers(ctx)
+	if err != nil {
+		return fmt.Errorf("list consumers: %w", err)
 	}
 	for _, c := range present {
 		number, ours := strings.CutPrefix(c.Name, e.prefix)
 		if _, err := strconv.Atoi(number); !ours || err != nil || c.Pending == 0 || slices.Contains(used, c.Name) {
 			continue
 		}
-		if err := e.freeAll(ctx, c.Name); err != nil {
+		if err := freeAll(ctx, e.g.remote.Source(c.Name, e.epoch)); err != nil {
 			return fmt.Errorf("free what %s has left: %w", c.Name, err)
 		}
 	}
 	return nil
 }
 
-// freeAll makes everything pending under a name claimable at once.
-func (e *engine) freeAll(ctx context.Context, name string) (err error) {
-	source := e.g.remote.Source(name, e.epoch)
+// freeAll makes everything that is pending under the name of a source claimable
+// at once, and closes the source.
+func freeAll(ctx context.Context, source consumer.Source) (err error) {
 	defer func() { err = errors.Join(err, source.Close()) }()
 	for after, done := (stream.ID{}), false; !done; {
 		page, err := source.Own(ctx, after, 256)

@@ -6,7 +6,9 @@ import (
 	"strconv"
 
 	"example.com/fanout/pkg/consumer"
+	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/supervisor"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // replay runs the consumer of what is replayed to the group: dead letters that
@@ -14,7 +16,11 @@ import (
 // for and works as they do, but nobody waits for it to catch up.
 func (e *engine) replay() error {
 	name := e.g.replayName(e.prefix)
-	c := consumer.New(e.config(name, e.g.remote.ReplaySource(name)))
+	config := e.config(name, e.g.remote.ReplaySource(name))
+	config.Vanished = func(ids []stream.ID) {
+		e.g.logger.Warn("replays vanished, their dead letters stay", telemetry.KeyEntries, len(ids))
+	}
+	c := consumer.New(config)
 	e.g.setReplayer(c)
 	defer e.g.setReplayer(nil)
 	e.all.Go(supervisor.Guard(func() error {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/fanout/pkg/consumer"
@@ -21,15 +22,33 @@ type Status struct {
 	Since       time.Time
 	Incarnation int
 
+	Suspended Suspension // what an operator wants
+
 	LastError    string // why an incarnation failed
 	LastErrorAt  time.Time
 	RestartCause string // of the last restart; empty for none
 	RestartedAt  time.Time
 	NextRestart  time.Time // zero: none is waited for
 
-	Problems   []string          // why it does not do its work though it has not failed
-	Info       *stream.GroupInfo // what Redis told last; nil when that is not known
-	ObservedAt time.Time         // it told so
+	Losses []stream.Loss // the latest of Redis, oldest first
+
+	Restarts []RestartNote // the latest 16, oldest first
+
+	// Breaker is set while the group's sink is down, Full while its dead letters
+	// are; StartError is why it does not get to run.
+	Breaker, Full *Hold
+	StartError    string
+
+	Verdict     Verdict
+	Short, Long Rates     // over ten seconds, over a minute
+	Drain       float64   // seconds until nothing waits; NaN: it does not come nearer
+	Backlog     []float64 // entries that waited, one number a second of the last minute; NaN is unknown
+
+	Problems   []string              // why it does not do its work though it has not failed
+	Info       *stream.GroupInfo     // what Redis told last; nil when that is not known
+	ObservedAt time.Time             // it told so
+	Present    []stream.ConsumerInfo // all consumers in Redis, those of other processes included, as listed within some seconds
+	PresentAt  time.Time             // they were listed; zero: they are not known
 	Consumers  []consumer.Status
 	Abandoned  int      // calls
 	Stalled    []string // consumers whose loop does not turn: a fault of ours
@@ -61,11 +80,14 @@ func (g *group) status(m manifest.Group) Status {
 		Manifest: m, State: g.state, Since: g.since, Incarnation: g.number,
 		LastError: g.lastErr, LastErrorAt: g.lastErrAt,
 		RestartCause: g.restarted.cause, RestartedAt: g.restarted.at, NextRestart: g.next,
-		Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
+		Present: g.present, PresentAt: g.presentAt,
+		Restarts: slices.Clone(g.restarts), StartError: g.startErr,
+		Losses: g.losses, Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
 	}
-	consumers, startErr := g.everyConsumer(), g.startErr
+	consumers := g.everyConsumer()
 	g.mu.Unlock()
 	s.Abandoned, _ = g.f.remnants.calls(g.key)
+	s.Suspended, _ = g.f.suspension(m.Name)
 
 	for _, c := range consumers {
 		cs := c.Status()
@@ -74,7 +96,10 @@ func (g *group) status(m manifest.Group) Status {
 			s.Stalled = append(s.Stalled, cs.Name)
 		}
 	}
-	s.Problems = problems(s, startErr)
+	s.Breaker = holdOf(s.Consumers, func(text string) bool { return !isFull(text) })
+	s.Full = holdOf(s.Consumers, isFull)
+	s.Problems = problems(s, s.StartError)
+	g.judgeNow(&s)
 	return s
 }
 
@@ -97,14 +122,54 @@ func problems(s Status, startErr string) []string {
 		if c.RedisError != "" {
 			add("redis: %s", c.RedisError)
 		}
-		if c.Hold == "" {
+	}
+	for _, text := range holds(s.Consumers) {
+		add("%s", text)
+	}
+	for _, l := range s.Losses {
+		if l.Gone() && time.Since(l.At) < lossShown {
+			add("%s", lossProblem(l))
+		}
+	}
+	return all
+}
+
+// holds says why consumers take nothing new: one sentence for all that do so for
+// the same reason, with the first of them to have begun and the next try of any.
+func holds(consumers []consumer.Status) []string {
+	var all []string
+	by := map[string]consumer.Status{}
+	for _, c := range consumers {
+		kind, _, _ := strings.Cut(c.Hold, ": ")
+		if kind == "" {
 			continue
 		}
-		hold := fmt.Sprintf("%s, since %s", c.Hold, c.HoldSince.Format(time.TimeOnly))
-		if !c.HoldNext.IsZero() {
-			hold += fmt.Sprintf(", next try in %s", max(0, time.Until(c.HoldNext)).Round(100*time.Millisecond))
+		first, known := by[kind]
+		if !known {
+			all = append(all, kind)
+			first = c
 		}
-		add("%s", hold)
+		next := first.HoldNext
+		if next.IsZero() || !c.HoldNext.IsZero() && c.HoldNext.Before(next) {
+			next = c.HoldNext
+		}
+		if c.HoldSince.Before(first.HoldSince) {
+			first = c
+		}
+		first.HoldNext = next
+		by[kind] = first
+	}
+	for i, kind := range all {
+		c := by[kind]
+		_, why, _ := strings.Cut(c.Hold, ": ")
+		text := strings.TrimSuffix(kind, " since") + " since " + c.HoldSince.Format(time.TimeOnly)
+		if !c.HoldNext.IsZero() {
+			text += fmt.Sprintf(", next try in %s", max(0, time.Until(c.HoldNext)).Round(100*time.Millisecond))
+		}
+		if why != "" {
+			text += ": " + why
+		}
+		all[i] = text
 	}
 	return all
 }

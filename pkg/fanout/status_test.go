@@ -22,9 +22,9 @@ func TestProblems(t *testing.T) {
 		heal    func(r *rig)
 		problem string
 	}{
-		"the sink is down": {answer: handler.Unavailable(errSink), problem: "sink unavailable: sink fails, since 00:0"},
+		"the sink is down": {answer: handler.Unavailable(errSink), problem: "sink unavailable since 00:0"},
 		"letters are full": {
-			answer: handler.Permanent(errSink), problem: "dead letters full, since 00:0",
+			answer: handler.Permanent(errSink), problem: "dead letters full since 00:0",
 			prepare: func(r *rig) { r.server.LimitLetters(1) },
 		},
 		"redis is away": {

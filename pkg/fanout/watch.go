@@ -2,11 +2,11 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
 	"example.com/fanout/pkg/stream"
-	"example.com/fanout/pkg/telemetry"
 )
 
 const (
@@ -14,47 +14,68 @@ const (
 	healthy    = time.Minute // a run of this length ends what was wrong with the runs before
 )
 
-// watch looks at the group once a second: it stores the checkpoint, tells of
-// entries that were trimmed unread, and keeps what the status and the metrics
-// show of Redis. What Redis does not tell is unknown, never zero.
+// watch looks at the group once a second: it tells of entries that Redis has
+// lost, stores the checkpoint, and keeps what the status and the metrics show of
+// Redis. What Redis does not tell is unknown, never zero.
 func (g *group) watch(ctx context.Context) error {
 	began := time.Now()
 	for ok := true; ok; ok = pause(ctx, watchEvery) {
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}
-		if lost, err := g.remote.Losses(ctx); err == nil && lost != 0 {
-			g.noteLoss(lost)
-		}
+		blind := g.lookForLosses(ctx)
 		low, err := g.remote.Checkpoint(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, stream.ErrOtherHost):
+			return err // the next incarnation waits until the group is ours again
+		case err != nil:
+			g.unsaved.Fault(err)
+		case blind != nil: // and not for the same reason
+			g.blind.Fault(blind)
+		}
 		if err == nil {
 			g.unsaved.Clear()
-		} else if ctx.Err() == nil {
-			g.unsaved.Fault(err)
+		}
+		if blind == nil {
+			g.blind.Clear()
 		}
 		if !low.IsZero() { // known, if not stored
 			g.setLowWater(low)
 		}
-		info, err := g.remote.Info(ctx)
-		if err != nil {
-			g.setInfo(nil, time.Now())
-			continue
-		}
-		g.setInfo(&info, time.Now())
+		g.look(ctx)
+		g.listConsumers(ctx)
 	}
 	return nil
 }
 
-// noteLoss tells of entries that are gone without having been delivered.
-func (g *group) noteLoss(lost int64) {
-	if lost < 0 {
-		g.logger.Error("entries may have been trimmed before the group read them", telemetry.KeyStream, g.m.Stream,
-			"hint", "the group was created by something else, at a position that redis cannot count from")
+// listConsumers keeps what Redis knows of the group's consumers, every few
+// seconds. What is not known any more is forgotten.
+func (g *group) listConsumers(ctx context.Context) {
+	const every = 5 * time.Second
+	g.mu.Lock()
+	at := g.presentAt
+	g.mu.Unlock()
+	if time.Since(at) < every {
 		return
 	}
-	g.telemetry.Lost[telemetry.LostTrimmed].Add(lost)
-	g.logger.Error("entries were trimmed before the group read them", telemetry.KeyStream, g.m.Stream, telemetry.KeyEntries, lost,
-		"hint", "trim the stream less, or give the group more consumers")
+	list, err := g.remote.Consumers(ctx)
+	if err != nil {
+		list = nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.present, g.presentAt = list, time.Now()
+}
+
+// look asks Redis how far the group is.
+func (g *group) look(ctx context.Context) {
+	info, err := g.remote.Info(ctx)
+	if err != nil {
+		g.setInfo(nil, time.Now())
+		return
+	}
+	g.setInfo(&info, time.Now())
 }
 
 func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
@@ -66,11 +87,17 @@ func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
 		g.forgetLag()
 		return
 	}
+	g.observePosition(info, now)
 	t.Pending.Set(info.Pending)
 	t.StreamLength.Set(info.Length)
 	t.OldestPending.Set(0)
 	if info.Pending > 0 {
 		t.OldestPending.Set(age(info.OldestPending, now))
+	}
+	t.LettersMax.Set(g.m.DeadLetter.MaxLen)
+	t.LettersKept.SetUnknown()
+	if info.DeadLetters >= 0 {
+		t.LettersKept.Set(float64(info.DeadLetters))
 	}
 	t.Lag.SetUnknown()
 	if info.LagKnown {
@@ -86,6 +113,7 @@ func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
 func (g *group) forgetLag() {
 	t := g.telemetry
 	t.OldestPending.SetUnknown()
+	t.LettersKept.SetUnknown()
 	t.Lag.SetUnknown()
 	t.LagSeconds.SetUnknown()
 }

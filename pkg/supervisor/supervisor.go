@@ -109,7 +109,7 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 		}
 		s.observe(Event{State: Running, Incarnation: n, Err: last.Err, Restart: last.Restart})
 		began := time.Now()
-		err, cause := s.incarnation(ctx, n)
+		cause, err := s.incarnation(ctx, n)
 		last = Event{State: Stopped, Incarnation: n, Err: err, Restart: cause}
 		if ctx.Err() != nil {
 			s.observe(last)
@@ -151,7 +151,7 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 }
 
 // incarnation runs the child once. cause is that of the Restart which ended it.
-func (s *Supervisor) incarnation(ctx context.Context, n int) (err error, cause string) {
+func (s *Supervisor) incarnation(ctx context.Context, n int) (cause string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 1)
@@ -162,10 +162,10 @@ func (s *Supervisor) incarnation(ctx context.Context, n int) (err error, cause s
 	}()
 	select {
 	case err = <-done:
-		return err, ""
+		return "", err
 	case cause = <-s.restart:
 		cancel(fmt.Errorf("%w: %s", ErrRestart, cause))
-		return <-done, cause
+		return cause, <-done
 	}
 }
 

@@ -24,6 +24,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- gauge(reloadSuccessful, float64(c.m.reloadOK.Load()))
 	ch <- gauge(reloadedAt, c.m.reloadedAt.seconds())
+	c.m.collectRetention(ch)
+	c.collectRedis(ch)
 	for _, r := range c.registrations() {
 		r.collect(ch)
 	}
@@ -52,6 +54,8 @@ var (
 
 	groupInfo     = describe("group_info", "Always 1; the labels tell the stream and the handler of the group.", "group", "stream", "handler")
 	groupState    = describe("group_state", "1 for the state that the group is in, 0 for the others.", "group", "state")
+	groupVerdict  = describe("group_verdict", "1 for the verdict on the group, 0 for the others.", "group", "verdict")
+	sinkDown      = describe("sink_down", "1 while the sink of the group is unavailable.", "group")
 	groupRestarts = describe("group_restarts_total", "Restarts of the group.", "group", "cause")
 	lastSuccess   = describe("group_last_success_timestamp_seconds", "When a call of the handler last succeeded, 0 for never.", "group")
 	running       = describe("consumers_running", "Consumers of the group that run in this process.", "group")
@@ -68,6 +72,7 @@ var (
 	oldestPending   = describe("oldest_pending_seconds", "Age of the oldest pending entry, 0 for none; absent while unknown.", "group")
 	lag             = describe("lag_entries", "Entries that were not yet delivered to the group; absent while unknown.", "group")
 	lagKnown        = describe("lag_known", "Whether lag_entries is known.", "group")
+	drainSeconds    = describe("drain_seconds", "Time until nothing waits for the group if all goes on as in the last minute, 0 for nothing; absent while it does not come nearer.", "group")
 	lagSeconds      = describe("lag_seconds", "Age of the oldest entry that was not yet delivered to the group, 0 for none; absent while unknown.", "group")
 	streamLength    = describe("stream_length", "Entries in the stream of the group.", "group", "stream")
 
@@ -78,6 +83,8 @@ var (
 	retries        = describe("retries_total", "Deliveries that were handed to the handler again.", "group")
 	deadLetters    = describe("dead_letters_total", "Dead letters written.", "group", "reason")
 	lettersDropped = describe("dead_letters_dropped_total", "Dead letters that were dropped to make room for new ones.", "group")
+	lettersKept    = describe("dead_letter_entries", "Dead letters of the group in Redis; absent while unknown.", "group")
+	lettersMax     = describe("dead_letter_entries_max", "As many dead letters as the group may have.", "group")
 	acks           = describe("acks_total", "Ack commands.", "group", "result")
 	stuckCalls     = describe("stuck_calls", "Calls of the handler that run past their deadline.", "group")
 	abandonedCalls = describe("abandoned_calls", "Calls of the handler that outlived a restart of the group.", "group")
@@ -103,6 +110,11 @@ func (r *registration) collect(ch chan<- prometheus.Metric) {
 	for _, s := range stateNames {
 		ch <- gauge(groupState, truth(s == state), name, s)
 	}
+	verdict := g.Verdict()
+	for _, v := range verdictNames {
+		ch <- gauge(groupVerdict, truth(v == verdict), name, v)
+	}
+	ch <- gauge(sinkDown, float64(g.SinkDown.Load()), name)
 	counters(groupRestarts, g.restarts[:], func(i int) string { return causeNames[i] })
 	ch <- gauge(lastSuccess, g.LastSuccess.seconds(), name)
 	ch <- gauge(running, float64(g.ConsumersRunning.Load()), name)
@@ -119,6 +131,7 @@ func (r *registration) collect(ch chan<- prometheus.Metric) {
 	known(oldestPending, &g.OldestPending)
 	ch <- gauge(lagKnown, truth(known(lag, &g.Lag)), name)
 	known(lagSeconds, &g.LagSeconds)
+	known(drainSeconds, &g.Drain)
 	ch <- gauge(streamLength, float64(g.StreamLength.Load()), name, r.stream)
 
 	ch <- histogram(handleDuration, &g.HandleDuration, name)
@@ -128,6 +141,8 @@ func (r *registration) collect(ch chan<- prometheus.Metric) {
 	ch <- counter(retries, &g.Retries, name)
 	counters(deadLetters, g.DeadLetters[:], func(i int) string { return stageNames[i] })
 	ch <- counter(lettersDropped, &g.LettersDropped, name)
+	known(lettersKept, &g.LettersKept)
+	ch <- gauge(lettersMax, float64(g.LettersMax.Load()), name)
 	ch <- counter(acks, &g.AcksOK, name, "ok")
 	ch <- counter(acks, &g.AcksFailed, name, "failed")
 	ch <- gauge(stuckCalls, float64(g.StuckCalls.Load()), name)

@@ -35,10 +35,14 @@ type Group struct {
 	StuckCalls       Gauge // handler calls that run past their deadline
 	AbandonedCalls   Gauge // handler calls that outlived a restart
 	ConsumersRunning Gauge
+	SinkDown         Gauge // 1 while the sink is unavailable
 
 	OldestPending Maybe // age in seconds of the oldest pending entry, 0 when there is none
+	LettersKept   Maybe // dead letters that there are
+	LettersMax    Gauge // as many as there may be
 	Lag           Maybe // entries that were not yet delivered to the group
 	LagSeconds    Maybe // age in seconds of the oldest of them
+	Drain         Maybe // seconds until nothing waits, 0 for nothing
 
 	LastSuccess Stamp // of a call of the handler
 
@@ -48,6 +52,7 @@ type Group struct {
 
 	restarts [len(causeNames)]Counter
 	state    atomic.Int32 // index into stateNames, plus one; 0 is none
+	verdict  atomic.Int32 // index into verdictNames
 }
 
 func newGroup() *Group {
@@ -85,6 +90,15 @@ func (g *Group) State() string {
 	}
 	return ""
 }
+
+// SetVerdict says which verdict is on the group, one of the Verdict constants;
+// at first and for any other text it is VerdictOK.
+func (g *Group) SetVerdict(verdict string) {
+	g.verdict.Store(int32(max(0, slices.Index(verdictNames[:], verdict))))
+}
+
+// Verdict returns the verdict.
+func (g *Group) Verdict() string { return verdictNames[g.verdict.Load()] }
 
 // Unaccounted is what was read less what has ended or is in flight. It is 0
 // whenever nothing moves; anything else then is a delivery that was lost sight

@@ -1,6 +1,9 @@
 package telemetry
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The values of every label but group, stream and handler are closed sets. An
 // array index stands for each, and the names stand here alone.
@@ -77,14 +80,18 @@ type Loss uint8
 // The losses.
 const (
 	LostTrimmed      Loss = iota // the stream was trimmed past the group
-	LostDeleted                  // deleted while pending
+	LostDeleted                  // deleted before it was delivered, or while it was pending
 	LostGroupMissing             // gone with the group or the stream
+	LostRolledBack               // Redis came back with an older state
 	NumLosses
 )
 
-var lossNames = [NumLosses]string{"trimmed", "deleted", "group_missing"}
+var lossNames = [NumLosses]string{"trimmed", "deleted", "group_missing", "rolled_back"}
 
 func (l Loss) String() string { return lossNames[l] }
+
+// LossOf returns the loss of that name, LostTrimmed for a name that is none.
+func LossOf(name string) Loss { return Loss(max(0, slices.Index(lossNames[:], name))) }
 
 // States of a group.
 const (
@@ -101,25 +108,43 @@ var stateNames = [...]string{
 	StateStarting, StateRunning, StatePaused, StateBackingOff, StateTripped, StateDraining, StateStopped,
 }
 
+// Verdicts on a group.
+const (
+	VerdictOK       = "ok"
+	VerdictLagging  = "lagging"   // moves, but falls behind
+	VerdictStalled  = "stalled"   // does not move with work waiting
+	VerdictStopped  = "stopped"   // as somebody wants it
+	VerdictTripped  = "tripped"   // failed too often
+	VerdictSinkDown = "sink-down" //
+	VerdictLosing   = "losing"    // Redis loses entries before they are settled
+)
+
+var verdictNames = [...]string{
+	VerdictOK, VerdictLagging, VerdictStalled, VerdictStopped, VerdictTripped, VerdictSinkDown, VerdictLosing,
+}
+
+// VerdictName is a verdict as people read it: SINK DOWN.
+func VerdictName(verdict string) string {
+	return strings.ToUpper(strings.ReplaceAll(verdict, "-", " "))
+}
+
 // Causes of a restart of a group.
 const (
 	CauseFailed       = "failed"        // an error ended the incarnation
 	CausePanic        = "panic"         // a panic of ours did
 	CauseSignal       = "signal"        // its restart_signal
 	CauseRequest      = "request"       // fanout restart
-	CauseReload       = "reload"        // the manifest changed it
 	CauseLease        = "lease"         // the instance name was lost to another process
 	CauseGroupMissing = "group-missing" // Redis had lost the group
 	causeOther        = "other"         // a cause that is none of these
 )
 
 var causeNames = [...]string{
-	CauseFailed, CausePanic, CauseSignal, CauseRequest, CauseReload, CauseLease, CauseGroupMissing, causeOther,
+	CauseFailed, CausePanic, CauseSignal, CauseRequest, CauseLease, CauseGroupMissing, causeOther,
 }
 
 // Operations on Redis.
 const (
-	OpConnect    = "connect"
 	OpCreate     = "create"
 	OpRead       = "read"
 	OpOwn        = "own"
@@ -131,11 +156,12 @@ const (
 	OpCheckpoint = "checkpoint"
 	OpReap       = "reap"
 	OpLease      = "lease"
+	OpTrim       = "trim"
 	opOther      = "other" // an operation that is none of these
 )
 
 var opNames = [...]string{
-	OpConnect, OpCreate, OpRead, OpOwn, OpClaim, OpAck, OpHold, OpBury, OpInfo, OpCheckpoint, OpReap, OpLease, opOther,
+	OpCreate, OpRead, OpOwn, OpClaim, OpAck, OpHold, OpBury, OpInfo, OpCheckpoint, OpReap, OpLease, OpTrim, opOther,
 }
 
 // indexOf returns the index of name in a closed set whose last name is the one

@@ -9,10 +9,13 @@ import (
 // Attribute keys of log lines. A value has the same key wherever it stands.
 const (
 	KeyGroup       = "group"       // as the manifest names it
+	KeyRedisGroup  = "redis_group" // as Redis names it
 	KeyConsumer    = "consumer"    // name in Redis
 	KeyStream      = "stream"      //
 	KeyHandler     = "handler"     // type
 	KeyID          = "id"          // of an entry
+	KeyFirst       = "first"       // entry of a range, by its ID
+	KeyLast        = "last"        // entry of that range
 	KeyFrom        = "from"        // first of two IDs or states
 	KeyTo          = "to"          // second of two
 	KeyState       = "state"       // of a group

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,9 +20,11 @@ type Metrics struct {
 	redisErrors [len(opNames)]Counter
 	reloadOK    Gauge
 	reloadedAt  Stamp
+	redis       atomic.Pointer[func() RedisStats]
 
-	mu     sync.RWMutex
-	groups map[string]*registration
+	mu        sync.RWMutex
+	groups    map[string]*registration
+	retention map[string]*Retention // by stream
 }
 
 // registration is a group with its labels, which are valid UTF-8.
@@ -32,7 +35,7 @@ type registration struct {
 
 // NewMetrics makes the metrics of a process that runs this version.
 func NewMetrics(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), groups: map[string]*registration{}}
+	m := &Metrics{registry: prometheus.NewRegistry(), groups: map[string]*registration{}, retention: map[string]*Retention{}}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "fanout_build_info",
 		Help: "Always 1; the labels tell the version of the program and of Go.",

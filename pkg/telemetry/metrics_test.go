@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -19,7 +20,7 @@ import (
 func scrape(t *testing.T, m *telemetry.Metrics) map[string]string {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	body, _ := io.ReadAll(rec.Result().Body)
 	if rec.Code != 200 {
 		t.Fatalf("scrape answered %d: %s", rec.Code, body)
@@ -45,14 +46,14 @@ var closed = map[string]struct {
 }{
 	"entries_read_total":    {"source", []string{"claimed", "new", "own", "replayed", "stranded"}},
 	"entries_settled_total": {"outcome", []string{"acked", "buried", "lease_lost", "released", "vanished"}},
-	"entries_lost_total":    {"reason", []string{"deleted", "group_missing", "trimmed"}},
+	"entries_lost_total":    {"reason", []string{"deleted", "group_missing", "rolled_back", "trimmed"}},
 	"handle_errors_total":   {"reason", []string{"error", "panic", "permanent", "timeout", "unavailable"}},
 	"dead_letters_total":    {"reason", []string{"crash", "decode", "filter", "handle", "panic", "timeout"}},
 	"acks_total":            {"result", []string{"failed", "ok"}},
 	"group_state":           {"state", []string{"backing-off", "draining", "paused", "running", "starting", "stopped", "tripped"}},
-	"group_restarts_total":  {"cause", []string{"failed", "group-missing", "lease", "other", "panic", "reload", "request", "signal"}},
+	"group_restarts_total":  {"cause", []string{"failed", "group-missing", "lease", "other", "panic", "request", "signal"}},
 	"redis_errors_total": {"op", []string{
-		"ack", "bury", "checkpoint", "claim", "connect", "create", "hold", "info", "lease", "other", "own", "read", "reap",
+		"ack", "bury", "checkpoint", "claim", "create", "hold", "info", "lease", "other", "own", "read", "reap", "trim",
 	}},
 }
 
