@@ -132,30 +132,80 @@ func TestParseRefusesForeignEntries(t *testing.T) {
 	}
 }
 
+// hostileHeads are first fields that make, or nearly make, a letter.
+var hostileHeads = []string{
+	`{"stream":"s","group":"g","id":"1-2"}`,
+	`{"stream":"s","group":"g","id":"1-2","packed":true}`,
+	`{"stream":"s","group":"g","id":"18446744073709551615-18446744073709551615","packed":false,"replays":-9223372036854775808}`,
+	`{"stream":"\ud800","group":"\u0000\u001b[2J","id":"1","stage":"none","first_failure":"9999-12-31T23:59:59.999999999+23:59"}`,
+	`{"STREAM":"s","Group":"g","ID":"1-1","Entry":{"ID":"7-7"},"Letter":null,"deliveries":9223372036854775807}`,
+	`{"stream":"s","group":"g","id":"0-0"}`, `{"stream":"s","group":"g","id":{}}`, `{}{}`, `null`, `[`, ``,
+}
+
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("letter"), []byte(`{"stream":"s","group":"g","id":"1-2","packed":true}`), []byte("packed"), []byte("\x01a\x01b"))
-	f.Add([]byte("letter"), []byte(`{"stream":"s","group":"g","id":"1-2"}`), []byte("a"), []byte("b"))
+	for _, head := range hostileHeads {
+		f.Add([]byte("letter"), []byte(head), []byte("packed"), []byte("\x01a\x01b"))
+	}
+	f.Add([]byte("letter"), []byte(hostileHeads[1]), []byte("packed"), []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
+	f.Add([]byte("event"), []byte(hostileHeads[0]), []byte("letter"), []byte(hostileHeads[0]))
 	f.Fuzz(func(t *testing.T, n1, v1, n2, v2 []byte) {
-		e := stream.Entry{Fields: []stream.Field{{Name: n1, Value: v1}, {Name: n2, Value: v2}}}
+		e := stream.Entry{ID: stream.ID{Ms: 9}, Fields: []stream.Field{{Name: n1, Value: v1}, {Name: n2, Value: v2}}}
 		l, err := deadletter.Parse(e)
 		if err != nil {
+			if l != nil || !errors.Is(err, deadletter.ErrNotLetter) {
+				t.Fatalf("letter %+v beside the error %v", l, err)
+			}
 			return
 		}
-		again, err := l.Fields()
+		fields, err := l.Fields()
 		if err != nil {
 			return // a year that JSON cannot hold
 		}
-		l2, err := deadletter.Parse(stream.Entry{Fields: again})
+		again, err := deadletter.Parse(stream.Entry{Fields: fields})
+		if diff := cmp.Diff(l, again, cmpopts.EquateEmpty(), bytesEqual); err != nil || diff != "" {
+			t.Fatalf("another letter after another round: %v\n%s", err, diff)
+		}
+	})
+}
+
+// FuzzParseReplay: what is read as a replay comes back from a replay of its own.
+func FuzzParseReplay(f *testing.F) {
+	for _, head := range hostileHeads {
+		f.Add([]byte("of"), []byte("5-0"), []byte("letter"), []byte(head), []byte("a"), []byte("b"))
+	}
+	f.Add([]byte("of"), []byte("5-"), []byte("letter"), []byte(hostileHeads[0]), []byte("a"), []byte("b"))
+	f.Add([]byte("letter"), []byte("5-0"), []byte("of"), []byte(hostileHeads[0]), []byte("a"), []byte("b"))
+	f.Add([]byte("of"), []byte("5-0"), []byte("letter"), []byte(hostileHeads[1]), []byte("packed"), []byte("\x01a\x01b"))
+	f.Fuzz(func(t *testing.T, n1, v1, n2, v2, n3, v3 []byte) {
+		e := stream.Entry{ID: stream.ID{Ms: 9}, Fields: []stream.Field{{Name: n1, Value: v1}, {Name: n2, Value: v2}, {Name: n3, Value: v3}}}
+		of, l, err := deadletter.ParseReplay(e)
 		if err != nil {
-			t.Fatalf("letter %+v does not parse again: %v", l, err)
-		}
-		if len(l2.Entry.Fields) != len(l.Entry.Fields) {
-			t.Fatalf("%d fields, %d after another round", len(l.Entry.Fields), len(l2.Entry.Fields))
-		}
-		for i := range l.Entry.Fields {
-			if !bytes.Equal(l.Entry.Fields[i].Value, l2.Entry.Fields[i].Value) {
-				t.Fatalf("field %d changed", i)
+			if l != nil || !errors.Is(err, deadletter.ErrNotLetter) {
+				t.Fatalf("letter %+v beside the error %v", l, err)
 			}
+			return
+		}
+		if want, err := stream.ParseID(v1); err != nil || of != want {
+			t.Fatalf("of %s, want %q", of, v1)
+		}
+		fields, err := l.Fields()
+		if err != nil {
+			return // a year that JSON cannot hold
+		}
+		head, err := deadletter.ParseHead(stream.Entry{Fields: fields[:1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, err := head.Replay()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields[0].Value = object
+		e.Fields = append([]stream.Field{{Name: []byte(deadletter.OfField), Value: of.Append(nil)}}, fields...)
+		againOf, again, err := deadletter.ParseReplay(e)
+		l.Replays++
+		if diff := cmp.Diff(l, again, cmpopts.EquateEmpty(), bytesEqual); err != nil || diff != "" || againOf != of {
+			t.Fatalf("another letter, of %s, after another round: %v\n%s", againOf, err, diff)
 		}
 	})
 }

@@ -62,9 +62,10 @@ type Delivery struct {
 
 // Env is what the engine gives a handler that it builds.
 type Env struct {
-	Group  string        // as the manifest names it
-	Dedupe time.Duration // how long a store must know an identity; also see Batch.LowWater
-	Logger *slog.Logger
+	Group   string        // as the manifest names it
+	Dedupe  time.Duration // how long a store must know an identity; also see Batch.LowWater
+	Version string        // of the program, for those that it talks to; "" is unknown
+	Logger  *slog.Logger
 }
 
 // Config is a handler's part of the manifest: a pointer to a struct with
@@ -84,8 +85,9 @@ type Config interface {
 // with a delivery, without doing it ("fanout eval").
 type Previewer interface {
 	// Preview describes the effect: for a store the row, for a webhook the
-	// request. The result must encode as JSON.
-	Preview(d *Delivery) (any, error)
+	// request. The result must encode as JSON. env is what New would get; the
+	// epoch of d is none that a stream has.
+	Preview(env Env, d *Delivery) (any, error)
 }
 
 // Redirecter is implemented by a Config whose outward effects can be sent
@@ -100,6 +102,14 @@ type Redirecter interface {
 // Local is implemented by a Config whose handler has no effect outside the
 // process (the log).
 type Local interface{ Local() }
+
+// HostBound is implemented by a Config whose handler keeps its effects on the
+// host that it runs on. The engine then runs the group on one host at a time, in
+// any number of processes.
+type HostBound interface {
+	// OneHost is called after the Config has been checked.
+	OneHost() bool
+}
 
 // Finding is one fault or remark of a Config.
 type Finding struct {

@@ -88,8 +88,9 @@ func batchOf(tb testing.TB, epoch, group string, payload func(int) []byte, first
 func Env(tb testing.TB, group string) handler.Env {
 	tb.Helper()
 	return handler.Env{
-		Group:  group,
-		Dedupe: 7 * 24 * time.Hour,
-		Logger: slog.New(slog.NewTextHandler(tb.Output(), nil)),
+		Group:   group,
+		Dedupe:  7 * 24 * time.Hour,
+		Version: "v1.2.3",
+		Logger:  slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}
 }

@@ -3,7 +3,8 @@
 //
 // A line has the message "entry", the stream and ID of the entry, and an
 // attribute for each of the configured fields that the event holds. Numbers
-// are written as they were published. A redelivered entry is logged again.
+// are written as they were published. A value of more than 4 KiB is cut, and says
+// how long it was. A redelivered entry is logged again.
 package logsink
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"unicode/utf8"
 
 	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/handler"
@@ -95,11 +97,16 @@ func (c *Config) Check() []handler.Finding {
 	return found
 }
 
+// Repeats implements [handler.Repeater].
+func (c *Config) Repeats() handler.Repetition {
+	return handler.Repetition{Effect: "is logged again"}
+}
+
 // Local implements [handler.Local].
 func (c *Config) Local() {}
 
 // Preview implements [handler.Previewer]: it gives the attributes of the line.
-func (c *Config) Preview(d *handler.Delivery) (any, error) {
+func (c *Config) Preview(_ handler.Env, d *handler.Delivery) (any, error) {
 	w, err := c.writer(nil)
 	if err != nil {
 		return nil, err
@@ -181,9 +188,27 @@ func valueOf(v event.Value) slog.Value {
 		if n, err := v.Int64(); err == nil {
 			return slog.Int64Value(n)
 		}
-		return slog.AnyValue(json.Number(v.Text()))
+		if len(v.Raw()) <= maxValue {
+			return slog.AnyValue(json.Number(v.Text()))
+		}
 	}
-	return slog.StringValue(v.Text())
+	return slog.StringValue(cut(v.Text()))
+}
+
+// maxValue is how many bytes of a value a line holds: one event must not fill
+// the log.
+const maxValue = 4 << 10
+
+// cut shortens what is too long, between two characters.
+func cut(text string) string {
+	if len(text) <= maxValue {
+		return text
+	}
+	end := maxValue
+	for end > maxValue-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", text[:end], len(text))
 }
 
 // unwritten is the error of a call whose ctx ended before its i-th line: the

@@ -130,6 +130,39 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// One event cannot fill the log.
+func TestLongValues(t *testing.T) {
+	t.Parallel()
+	const most = 4 << 10
+	x := strings.Repeat("x", most)
+	tests := map[string]struct{ value, want string }{
+		"as long as may be": {`"` + x + `"`, `"` + x + `"`},
+		"one byte more":     {`"` + x + `y"`, `"` + x + `… (4097 bytes)"`},
+		"between runes":     {`"` + x[1:] + `é"`, `"` + x[1:] + `… (4097 bytes)"`},
+		"not UTF-8":         {"[\"" + x + strings.Repeat("\x80", 9) + "\"]", `"[\"` + x[2:] + `… (4109 bytes)"`},
+		"object":            {`{"a":"` + x + `"}`, `"{\"a\":\"` + x[6:] + `… (4104 bytes)"`},
+		"number":            {strings.Repeat("7", most+1), `"` + strings.Repeat("7", most) + `… (4097 bytes)"`},
+		"long but small":    {"7." + strings.Repeat("0", most), "7"},
+		"64 MiB":            {`"` + strings.Repeat(x, 16<<10) + `"`, `"` + x + `… (67108864 bytes)"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var w buffer
+			h := open(t, config(fields("v", "v")), &w, slog.LevelInfo)
+			d := handlertest.Delivery(t, "bets", "", handlertest.ID(0), `{"v": `+tt.value+`}`)
+			if err := h.Handle(t.Context(), handlertest.Batch("g", d)); err != nil {
+				t.Fatal(err)
+			}
+			if _, got, _ := strings.Cut(w.String(), `"v":`); got != tt.want+"}\n" {
+				t.Errorf("%d bytes that end with %q, want %d with %q", len(got), last(got, 60), len(tt.want)+2, last(tt.want, 60))
+			}
+		})
+	}
+}
+
+func last(s string, n int) string { return s[max(0, len(s)-n):] }
+
 // Each line is about its own entry.
 func TestLines(t *testing.T) {
 	t.Parallel()
@@ -153,7 +186,7 @@ func TestLines(t *testing.T) {
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	d := handlertest.Delivery(t, "bets", "", handlertest.ID(0), `{"a": 9007199254740993, "b": 0.10}`)
-	p, err := config(fields("x", "a", "y", "b", "z", "c")).Preview(&d)
+	p, err := config(fields("x", "a", "y", "b", "z", "c")).Preview(handlertest.Env(t, "g"), &d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +258,7 @@ func TestContext(t *testing.T) {
 	for _, cause := range []error{handler.ErrStopping, handler.ErrTimeout} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		lines := 2
-		log := endAfter{slog.NewJSONHandler(io.Discard, nil), &lines, func() { cancel(cause) }}
+		log := endAfter{slog.NewJSONHandler(io.Discard, nil), &lines, func() { cancel(cause) }} //nolint:sloglint // DiscardHandler wants no lines
 		h, err := config().New(handler.Env{Logger: slog.New(log)})
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +325,7 @@ func TestDefaults(t *testing.T) {
 func BenchmarkHandle(b *testing.B) {
 	for _, name := range []string{"info", "none"} {
 		b.Run(name, func(b *testing.B) {
-			h, err := config(level(name)).New(handler.Env{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+			h, err := config(level(name)).New(handler.Env{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // DiscardHandler wants no lines
 			if err != nil {
 				b.Fatal(err)
 			}

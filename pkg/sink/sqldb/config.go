@@ -102,13 +102,24 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 // the size of the batch.
 func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 1000} }
 
+// Repeats implements [handler.Repeater].
+func (c *Config) Repeats() handler.Repetition {
+	return handler.Repetition{Effect: "leaves its row as it is"}
+}
+
+// OneHost implements [handler.HostBound]: a SQLite file is local.
+func (c *Config) OneHost() bool {
+	_, file := sqlstore.Path(c.DSN.Reveal())
+	return file
+}
+
 // Redirect implements [handler.Redirecter].
 func (c *Config) Redirect(dir, _, _ string) {
 	c.DSN = telemetry.Secret(sqlstore.Redirect(c.DSN.Reveal(), c.Table, dir))
 }
 
 // Preview implements [handler.Previewer]: the row that the delivery becomes.
-func (c *Config) Preview(d *handler.Delivery) (any, error) {
+func (c *Config) Preview(_ handler.Env, d *handler.Delivery) (any, error) {
 	fields, err := c.fields()
 	if err != nil {
 		return nil, err

@@ -81,7 +81,7 @@ func TestPreview(t *testing.T) {
 	dir := t.TempDir()
 	c := tradesConfig(filepath.Join(dir, "not", "made"))
 	d := handlertest.Delivery(t, "s", "e", stream.ID{Ms: 1}, `{"trade_id": 9007199254740993, "market_id": "m-1", "odds": {"ticks": 2.5}}`)
-	got, err := c.Preview(&d)
+	got, err := c.Preview(handlertest.Env(t, "g"), &d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestPreview(t *testing.T) {
 		t.Errorf("got  %s, %v\nwant %s", text, err, want)
 	}
 	d = handlertest.Delivery(t, "s", "e", stream.ID{Ms: 1}, `{"trade_id": 1}`)
-	if _, err := c.Preview(&d); err == nil || !strings.Contains(err.Error(), "required column market_id") {
+	if _, err := c.Preview(handlertest.Env(t, "g"), &d); err == nil || !strings.Contains(err.Error(), "required column market_id") {
 		t.Errorf("error %v, want the missing column", err)
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) > 0 {

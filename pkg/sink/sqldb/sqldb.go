@@ -149,6 +149,19 @@ func (s *sink) writeEach(ctx context.Context, tx *sql.Tx, r *rows, at, n int, fa
 	return nil
 }
 
+// Empty implements [handler.Rebuilder]: it deletes the group's rows, those of
+// earlier epochs too.
+func (s *sink) Empty(ctx context.Context) error {
+	err := s.store.Update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM "+sqlstore.Quote(s.table.Name)+" WHERE fanout_group = ?", s.group)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("empty table %s: %w", s.table.Name, err)
+	}
+	return nil
+}
+
 // put gives scratch space back without the values, which may be large.
 func (s *sink) put(r *rows) {
 	clear(r.args)

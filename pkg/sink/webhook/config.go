@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -187,6 +188,11 @@ func (c *Config) Prefers() handler.Preferences {
 	return handler.Preferences{BatchSize: 1, Concurrency: 16}
 }
 
+// Repeats implements [handler.Repeater].
+func (c *Config) Repeats() handler.Repetition {
+	return handler.Repetition{Effect: "is sent again, with the same webhook-id"}
+}
+
 // Redirect implements [handler.Redirecter]. What belongs to the real endpoint
 // alone, its headers and certificates, is dropped.
 func (c *Config) Redirect(_, inbox, secret string) {
@@ -197,13 +203,13 @@ func (c *Config) Redirect(_, inbox, secret string) {
 }
 
 // New implements [handler.Config].
-func (c *Config) New(handler.Env) (handler.Handler, error) {
+func (c *Config) New(env handler.Env) (handler.Handler, error) {
 	for _, f := range c.Check() {
 		if !f.Warning {
 			return nil, fmt.Errorf("check webhook: %s: %s", f.Path, f.Message)
 		}
 	}
-	form, err := c.form()
+	form, err := c.form(env.Version)
 	if err != nil {
 		return nil, fmt.Errorf("prepare webhook: %w", err)
 	}
@@ -221,8 +227,8 @@ func (c *Config) New(handler.Env) (handler.Handler, error) {
 	}, nil
 }
 
-// form prepares what all requests have in common.
-func (c *Config) form() (*form, error) {
+// form prepares what all requests of a version of the program have in common.
+func (c *Config) form(version string) (*form, error) {
 	u, err := parseURL(c.URL.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("url %w", err)
@@ -232,7 +238,7 @@ func (c *Config) form() (*form, error) {
 		return nil, fmt.Errorf("secret %w", err)
 	}
 	f := &form{url: u, target: shown(u), header: http.Header{}, signer: signer}
-	f.header.Set("User-Agent", userAgent())
+	f.header.Set("User-Agent", "fanout/"+cmp.Or(strings.TrimPrefix(version, "v"), "dev"))
 	if u.User != nil {
 		password, _ := u.User.Password()
 		r := http.Request{Header: f.header}

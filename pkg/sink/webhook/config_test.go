@@ -157,7 +157,8 @@ func TestPreview(t *testing.T) {
 			"method": "POST",
 			"url":    "https://example.com/***",
 			"headers": map[string]any{
-				"content-type": "application/json", "fanout-stream": "bets", "fanout-id": handlertest.ID(0).String(),
+				"webhook-id": "msg_…", "user-agent": "fanout/1.2.3",
+				"content-type": "application/json", "fanout-group": "notifications", "fanout-stream": "bets", "fanout-id": handlertest.ID(0).String(),
 				"authorization": "***", "x-key": "***", "webhook-signature": "v1,***",
 			},
 			"body": map[string]any{"trade_id": 1.0},
@@ -166,17 +167,19 @@ func TestPreview(t *testing.T) {
 			"method": "POST",
 			"url":    "https://example.com/***",
 			"headers": map[string]any{
-				"content-type": "application/json", "fanout-events": "1", "authorization": "***",
+				"webhook-id": "msg_…", "user-agent": "fanout/1.2.3",
+				"content-type": "application/json", "fanout-group": "notifications", "fanout-events": "1", "authorization": "***",
 			},
-			"body": map[string]any{"events": []any{map[string]any{
-				"stream": "bets", "entry_id": handlertest.ID(0).String(), "data": map[string]any{"trade_id": 1.0},
+			"body": map[string]any{"group": "notifications", "events": []any{map[string]any{
+				"id": "msg_…", "stream": "bets", "entry_id": handlertest.ID(0).String(), "data": map[string]any{"trade_id": 1.0},
 			}}},
 		}},
 		"raw": {func(*webhook.Config) {}, raw(t, "12"), map[string]any{
 			"method": "POST",
 			"url":    "https://example.com/***",
 			"headers": map[string]any{
-				"content-type": "application/octet-stream", "fanout-stream": handlertest.Stream,
+				"webhook-id": "msg_…", "user-agent": "fanout/1.2.3",
+				"content-type": "application/octet-stream", "fanout-group": "notifications", "fanout-stream": handlertest.Stream,
 				"fanout-id": handlertest.ID(0).String(), "authorization": "***",
 			},
 			"body_base64": base64.StdEncoding.EncodeToString([]byte("12")),
@@ -186,7 +189,7 @@ func TestPreview(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := config("https://ann:pass@example.com/t0ken?key=t0ken", tt.change)
-			p, err := c.Preview(&tt.d)
+			p, err := c.Preview(handlertest.Env(t, "notifications"), &tt.d)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +201,6 @@ func TestPreview(t *testing.T) {
 			if err := json.Unmarshal(text, &got); err != nil {
 				t.Fatal(err)
 			}
-			delete(got["headers"].(map[string]any), "user-agent")
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got\n%v\nwant\n%v", got, tt.want)
 			}

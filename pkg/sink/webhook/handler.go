@@ -99,7 +99,7 @@ func (s *sender) post(ctx context.Context, m message) result {
 	patience := s.patience(ctx)
 	timer := time.AfterFunc(patience, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
-	resp, err := s.transport.RoundTrip(r)
+	resp, err := s.transport.RoundTrip(r) //nolint:bodyclose // judge closes it
 	if err == nil {
 		timer.Stop()
 		return s.judge(m, resp, func() { cancel(nil) })
@@ -107,7 +107,7 @@ func (s *sender) post(ctx context.Context, m message) result {
 	switch {
 	case ctx.Err() != nil:
 		return result{err: s.stopped(ctx), all: true}
-	case context.Cause(sendCtx) != errNoAnswer:
+	case !errors.Is(context.Cause(sendCtx), errNoAnswer):
 		return result{err: handler.Unavailable(s.failure("%s", s.clean(err.Error(), maxExcerpt))), all: true}
 	case !connected.Load():
 		return result{err: handler.Unavailable(s.failure("no connection within %v", patience)), all: true}

@@ -39,7 +39,7 @@ func impatient(c *webhook.Config) { c.Timeout = 50 * time.Millisecond }
 
 func open(t *testing.T, c *webhook.Config) handler.Handler {
 	t.Helper()
-	h, err := c.New(handler.Env{Group: "notifications", Logger: slog.New(slog.DiscardHandler)})
+	h, err := c.New(handler.Env{Group: "notifications", Version: "v1.2.3", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,24 +19,26 @@ type Request struct {
 	Bytes   []byte            `json:"body_base64,omitempty"` // in place of Body when the event is not JSON
 }
 
-// Preview implements [handler.Previewer]. What depends on the group or the time
-// of sending is left out; in a batch it shows the event alone.
-func (c *Config) Preview(d *handler.Delivery) (any, error) {
-	form, err := c.form()
+// unknownID stands for a webhook-id: it depends on the epoch of the stream,
+// which only Redis knows.
+const unknownID = "msg_…"
+
+// Preview implements [handler.Previewer]. What depends on the time of sending is
+// left out; in a batch it shows the event alone.
+func (c *Config) Preview(env handler.Env, d *handler.Delivery) (any, error) {
+	form, err := c.form(env.Version)
 	if err != nil {
 		return nil, fmt.Errorf("preview webhook: %w", err)
 	}
-	m := form.single("", d)
+	m := form.single(env.Group, d)
 	if c.Batch {
-		if m, err = form.sample(d); err != nil {
+		if m, err = form.sample(env.Group, d); err != nil {
 			return nil, fmt.Errorf("preview webhook: %w", err)
 		}
 	}
-	p := Request{Method: http.MethodPost, URL: form.target, Headers: map[string]string{}}
+	p := Request{Method: http.MethodPost, URL: form.target, Headers: map[string]string{strings.ToLower(headerID): unknownID}}
 	for name, values := range m.header {
-		if name != headerGroup {
-			p.Headers[strings.ToLower(name)] = values[0]
-		}
+		p.Headers[strings.ToLower(name)] = values[0]
 	}
 	for name := range form.header {
 		if name != "User-Agent" {
@@ -54,15 +56,14 @@ func (c *Config) Preview(d *handler.Delivery) (any, error) {
 	return p, nil
 }
 
-// sample is the message of a batch with one event, without what the group's
-// name decides on.
-func (f *form) sample(d *handler.Delivery) (message, error) {
-	m := f.all("", []handler.Delivery{*d})
+// sample is the message of a batch with one event.
+func (f *form) sample(group string, d *handler.Delivery) (message, error) {
+	m := f.all(group, []handler.Delivery{*d})
 	var content batchBody
 	if err := json.Unmarshal(m.body, &content); err != nil {
 		return message{}, err
 	}
-	content.Group, content.Events[0].ID = "", ""
+	content.Events[0].ID = unknownID
 	var err error
 	m.body, err = json.Marshal(content)
 	return m, err

@@ -138,12 +138,12 @@ func (r *Receiver) repeated(id string) bool {
 
 // batchBody is the body of a request with all events of a batch.
 type batchBody struct {
-	Group  string       `json:"group,omitempty"`
+	Group  string       `json:"group"`
 	Events []batchEvent `json:"events"`
 }
 
 type batchEvent struct {
-	ID      string          `json:"id,omitempty"`
+	ID      string          `json:"id"`
 	Stream  string          `json:"stream"`
 	EntryID string          `json:"entry_id"`
 	Data    json.RawMessage `json:"data,omitempty"`

@@ -12,10 +12,8 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -187,17 +185,3 @@ func escape(s string) string {
 	}
 	return b.String()
 }
-
-// userAgent names this module and the version that the program was built with.
-var userAgent = sync.OnceValue(func() string {
-	const module = "example.com/fanout"
-	version := "dev"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range append(info.Deps, &info.Main) {
-			if m.Path == module && m.Version != "" && m.Version != "(devel)" {
-				version = strings.TrimPrefix(m.Version, "v")
-			}
-		}
-	}
-	return "fanout/" + version
-})

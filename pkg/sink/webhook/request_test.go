@@ -72,7 +72,7 @@ func TestSingleEvent(t *testing.T) {
 			t.Errorf("header %s is %q, want %q", name, got, want)
 		}
 	}
-	if agent := r.Get("User-Agent"); !strings.HasPrefix(agent, "fanout/") || strings.TrimPrefix(agent, "fanout/") == "" {
+	if agent := r.Get("User-Agent"); agent != "fanout/1.2.3" {
 		t.Errorf("user agent is %q", agent)
 	}
 	verifier, err := standardwebhooks.NewWebhook(secret)

@@ -127,6 +127,17 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 // the size of the batch.
 func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 1000} }
 
+// Repeats implements [handler.Repeater].
+func (c *Config) Repeats() handler.Repetition {
+	return handler.Repetition{Effect: "is not counted again", Forgets: true}
+}
+
+// OneHost implements [handler.HostBound]: a SQLite file is local.
+func (c *Config) OneHost() bool {
+	_, file := sqlstore.Path(c.DSN.Reveal())
+	return file
+}
+
 // Redirect implements [handler.Redirecter].
 func (c *Config) Redirect(dir, _, _ string) {
 	c.DSN = telemetry.Secret(sqlstore.Redirect(c.DSN.Reveal(), c.Table, dir))
@@ -134,7 +145,7 @@ func (c *Config) Redirect(dir, _, _ string) {
 
 // Preview implements [handler.Previewer]: the window that the delivery falls
 // into and what it adds to each measure, null for nothing.
-func (c *Config) Preview(d *handler.Delivery) (any, error) {
+func (c *Config) Preview(_ handler.Env, d *handler.Delivery) (any, error) {
 	p, err := c.plan()
 	if err != nil {
 		return nil, err

@@ -114,7 +114,7 @@ func TestPreview(t *testing.T) {
 	}
 	for _, tt := range tests {
 		d = handlertest.Delivery(t, "s", "e", stream.ID{Ms: 1}, tt.payload)
-		got, err := c.Preview(&d)
+		got, err := c.Preview(handlertest.Env(t, "g"), &d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestPreview(t *testing.T) {
 		}
 	}
 	d = handlertest.Delivery(t, "s", "e", stream.ID{Ms: 1}, `{"timestamp": 1}`)
-	if _, err := c.Preview(&d); err == nil || !strings.Contains(err.Error(), "market_id is missing") {
+	if _, err := c.Preview(handlertest.Env(t, "g"), &d); err == nil || !strings.Contains(err.Error(), "market_id is missing") {
 		t.Errorf("error %v, want the missing key", err)
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) > 0 {

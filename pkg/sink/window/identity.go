@@ -249,6 +249,19 @@ func (l *ledger) forget(ctx context.Context, tx *sql.Tx, epoch string, upTo stre
 	return nil
 }
 
+// empty drops all identities of the group, and that some were forgotten.
+func (l *ledger) empty(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range []string{
+		"DELETE FROM fanout_seen WHERE source IN (SELECT id FROM fanout_sources WHERE tbl = ? AND grp = ?)",
+		"DELETE FROM fanout_sources WHERE tbl = ? AND grp = ?",
+	} {
+		if _, err := tx.ExecContext(ctx, statement, l.table, l.group); err != nil {
+			return fmt.Errorf("forget identities: %w", err)
+		}
+	}
+	return nil
+}
+
 func clamp(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // horizon is the greatest ID that may be forgotten: Redis does not deliver it

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/bits"
 	"slices"
 	"strings"
@@ -224,12 +225,18 @@ func (m measure) appendTo(args []any, c cell) []any {
 	return append(args, c.n)
 }
 
-// average is nil when the weights sum up to nothing.
+// average is the float that is nearest to the quotient, nil when the weights
+// sum up to nothing.
 func average(c cell) any {
-	if c.m == 0 {
+	const exact = 1 << 53 // integers up to here are floats too
+	switch {
+	case c.m == 0:
 		return nil
+	case magnitude(c.n) <= exact && magnitude(c.m) <= exact:
+		return float64(c.n) / float64(c.m) // rounds once
 	}
-	return float64(c.n) / float64(c.m)
+	nearest, _ := new(big.Rat).SetFrac64(c.n, c.m).Float64()
+	return nearest
 }
 
 // preview is what the event adds.

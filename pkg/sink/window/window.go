@@ -233,6 +233,21 @@ func currentEpoch(batch *handler.Batch) (epoch string, ok bool) {
 	return epoch, ok
 }
 
+// Empty implements [handler.Rebuilder]: it deletes the group's windows and the
+// identities that they were counted from.
+func (s *sink) Empty(ctx context.Context) error {
+	err := s.store.Update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+sqlstore.Quote(s.table.Name)+" WHERE fanout_group = ?", s.ledger.group); err != nil {
+			return err
+		}
+		return s.ledger.empty(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("empty table %s: %w", s.table.Name, err)
+	}
+	return nil
+}
+
 // Close implements [handler.Handler].
 func (s *sink) Close() error {
 	s.table.close()

@@ -2,6 +2,9 @@ package window_test
 
 import (
 	"fmt"
+	"math"
+	"math/big"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -188,6 +191,51 @@ func TestOverflow(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The average is rounded once, from the exact quotient.
+func TestAverageIsTheNearestFloat(t *testing.T) {
+	t.Parallel()
+	type pair struct{ v, w int64 } // two of them make a window
+	windows := [][2]pair{
+		{{1<<53 + 1, 1}, {0, 0}}, {{math.MaxInt64, 1}, {0, 1 << 52}}, {{math.MinInt64, 1}, {1, 1}}, {{-1, 1}, {1, math.MaxInt64 - 1}},
+		{{1, math.MinInt64}, {1, 1}}, {{0, -1}, {0, -1}}, {{1, 3}, {2, 3}}, {{9007199254740993, 3}, {1, 4}},
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		bits := rnd.IntN(31)
+		part := func() pair { return pair{rnd.Int64()>>(bits+2) - 1<<(59-bits), rnd.Int64() >> (62 - bits)} }
+		windows = append(windows, [2]pair{part(), part()})
+	}
+	c := minutesConfig(t.TempDir())
+	c.Key, c.Time = "k", ""
+	c.Measures = window.Measures{{Name: "avg", Expr: "wavg(v, w)"}}
+	h := mustNew(t, c, "g")
+	var batch []handler.Delivery
+	var want []string
+	rounded := 0 // those that two roundings would get wrong
+	for i, w := range windows {
+		num, den := new(big.Int), new(big.Int)
+		for j, e := range w {
+			num.Add(num, new(big.Int).Mul(big.NewInt(e.v), big.NewInt(e.w)))
+			den.Add(den, big.NewInt(e.w))
+			batch = append(batch, delivery(t, uint64(2*i+j), fmt.Sprintf(`{"k": %d, "v": %d, "w": %d}`, i, e.v, e.w)))
+		}
+		avg := "<nil>"
+		if den.Sign() != 0 {
+			f, _ := new(big.Rat).SetFrac(num, den).Float64()
+			avg = fmt.Sprint(f)
+			if f != float64(num.Int64())/float64(den.Int64()) {
+				rounded++
+			}
+		}
+		want = append(want, fmt.Sprintf("%d|%s", i, avg))
+	}
+	mustHandle(t, h, batch...)
+	if rounded == 0 {
+		t.Error("no window tells one rounding from two")
+	}
+	wantRows(t, c.DSN, "SELECT key, avg FROM market_minutes ORDER BY key", want...)
 }
 
 func TestOverflowLeavesNoEmptyWindow(t *testing.T) {
