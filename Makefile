@@ -5,7 +5,7 @@ CONFIG  ?= groups.yaml
 BIN     := bin/fanout
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test race chaos lint fmt bench clean
+.PHONY: help build demo run test race chaos fuzz lint fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ race: ## run the unit tests alone, with the race detector
 
 chaos: ## break everything on purpose and account for every entry (SEED=n ROUNDS=n)
 	@GO="$(GO)" CHAOS_SEED="$(SEED)" CHAOS_ROUNDS="$(ROUNDS)" scripts/test.sh chaos
+
+fuzz: ## run every fuzz target for a minute (FUZZTIME=1m)
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" scripts/fuzz.sh
 
 lint: ## run the linters
 	@GO="$(GO)" scripts/lint.sh
