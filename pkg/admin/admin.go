@@ -1,20 +1,39 @@
 // Package admin is the HTTP server through which people and monitoring see and
 // steer the running groups, and its client for the command line.
 //
-//	GET  /healthz                    200, or 503 when a loop of the process is stuck
-//	GET  /readyz                     200, or 503 with the groups that are not ready and why
-//	GET  /metrics                    in the format of Prometheus
-//	GET  /v1/groups                  {"groups": [GroupStatus...]}
-//	GET  /v1/groups/{name}           GroupStatus
-//	POST /v1/groups/{name}/restart   202 {"group": name}
+//	GET    /healthz                        200, or 503 when a loop of the process is stuck
+//	GET    /readyz                         200, or 503 with the groups that are not ready and why
+//	GET    /metrics                        in the format of Prometheus
+//	GET    /v1/groups                      {"groups": [GroupStatus...]}
+//	GET    /v1/groups/{name}               GroupStatus
+//	POST   /v1/groups/{name}/restart       202 {"group": name}
+//	POST   /v1/groups/{name}/pause         Steered, and 202 while it is not done; so do resume, stop, start
+//	GET    /v1/groups/{name}/position      Position
+//	PUT    /v1/groups/{name}/position      Seek; {"to": "...", "dry_run": true, "rebuild": false}
+//	GET    /v1/groups/{name}/pending       PendingPage; ?consumer= min_idle= after= limit=
+//	GET    /v1/explain/{id}                Explanation; ?stream=
+//	GET    /v1/groups/{name}/dead          LetterPage; ?id= or ?reason= since= until= from= to= error=, limit=
+//	GET    /v1/groups/{name}/dead/{id}     one letter with its fields
+//	POST   /v1/groups/{name}/dead/replay   LetterCount; {"ids": [...]} or filters or {"all": true}, rate, dry_run
+//	DELETE /v1/groups/{name}/dead          LetterCount; the same without rate
+//	POST   /v1/reload                      Reloaded, or 422 with the faults; ?dry_run=1 changes nothing
+//	GET    /v1/config                      the manifest that runs, with defaults, secrets masked
+//	GET    /v1/events                      server-sent events, ?group= recent=; as a list with Accept: application/json
+//	GET    /debug/pprof/...                Go profiles, where that is switched on
 //
 // Every error is JSON: {"error": "...", "hint": "what to do"}.
 //
-// The server has no passwords yet, so it trusts whoever reaches it and takes
-// care that nobody else does: [Listen] takes loopback addresses alone, a request
-// must name the server by such an address (a web page that has rebound its own
-// name to 127.0.0.1 does not), and a request that changes something must not
-// come from another site's page. It never sends CORS headers.
+// Who gets an answer:
+//   - The Host header must name the server: localhost, a loopback address, the
+//     address of the connection, or a name in Config.Hosts. A web page that has
+//     rebound its own name to the server's address does not.
+//   - A request must not come from a page of another site, whatever its method.
+//     The server never sends CORS headers.
+//   - With a token, Authorization: Bearer TOKEN must show it. Without it /healthz
+//     and /readyz tell their verdict alone, /metrics answers where that is
+//     wanted, and everything else is 401. [Server.Serve] does not serve others
+//     than this machine without a token.
+//   - GET changes nothing; a read-only server takes nothing else.
 package admin
 
 import (

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+
+	"example.com/fanout/pkg/manifest"
 )
 
 // problem is the form of every error.
@@ -12,6 +14,8 @@ type problem struct {
 	Hint        string   `json:"hint"`
 	DidYouMean  []string `json:"did_you_mean,omitempty"` // groups whose name is near an unknown one
 	KnownGroups []string `json:"known_groups,omitzero"`  // set for an unknown group alone
+
+	Faults manifest.Faults `json:"faults,omitempty"` // of a manifest that is refused
 }
 
 func fail(w http.ResponseWriter, status int, p problem) { answer(w, status, p) }

@@ -13,27 +13,36 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"example.com/fanout/pkg/manifest"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // Client asks the admin server of a running fanout. It is safe for concurrent
 // use.
 type Client struct {
-	addr string // as errors name it
-	base string // http://host:port
-	http *http.Client
+	addr  string // as errors name it
+	base  string // http://host:port
+	token telemetry.Secret
+	http  *http.Client
 }
 
 const (
-	clientTimeout = 15 * time.Second
+	clientTimeout = 15 * time.Second // of one request, where it does not wait for groups
 	maxAnswer     = 32 << 20
 )
 
 // NewClient returns a client of the server at addr: host:port, :port or an
-// http(s) URL. Nothing is sent yet.
+// http(s) URL. An address that a server listens on, such as 0.0.0.0:7600, means
+// this machine. Nothing is sent yet.
 func NewClient(addr string) *Client {
 	base := strings.TrimRight(addr, "/")
-	if strings.HasPrefix(base, ":") {
-		base = "127.0.0.1" + base
+	if host, port, err := net.SplitHostPort(base); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() && ip.To4() != nil {
+			base = net.JoinHostPort("127.0.0.1", port)
+		} else if ip != nil && ip.IsUnspecified() {
+			base = net.JoinHostPort("::1", port)
+		}
 	}
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -43,13 +52,19 @@ func NewClient(addr string) *Client {
 		addr: name,
 		base: base,
 		http: &http.Client{
-			Timeout:   clientTimeout,
 			Transport: &http.Transport{DisableCompression: true}, // and no proxy
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse
 			},
 		},
 	}
+}
+
+// WithToken returns a client of the same server that shows a token.
+func (c *Client) WithToken(token telemetry.Secret) *Client {
+	same := *c
+	same.token = token
+	return &same
 }
 
 // Groups returns the status of all groups.
@@ -86,6 +101,7 @@ type Error struct {
 	Message    string
 	Hint       string   // what to do
 	DidYouMean []string // for an unknown group
+	Faults     manifest.Faults
 
 	unknownGroup bool
 }
@@ -102,37 +118,44 @@ func (e *Error) Is(target error) bool { return target == ErrUnknownGroup && e.un
 
 // doGroup asks for something below a group's path.
 func (c *Client) doGroup(ctx context.Context, method, name, below string, into any) error {
-	if name == "" || path.Clean("/"+name) != "/"+name { // no path can hold it
-		return &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("unknown group %q", name), unknownGroup: true}
+	route, err := groupRoute(name)
+	if err != nil {
+		return err
 	}
-	return c.do(ctx, method, "/v1/groups/"+url.PathEscape(name)+below, into)
+	return c.do(ctx, method, route+below, into)
 }
 
-// do sends one request and decodes the answer into what into points to, unless
-// that is nil.
-func (c *Client) do(ctx context.Context, method, route string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+route, nil)
-	if err != nil {
-		return fmt.Errorf("admin address %q: %w", c.addr, err)
+// groupRoute is the path of a group.
+func groupRoute(name string) (string, error) {
+	if name == "" || path.Clean("/"+name) != "/"+name { // no path can hold it
+		return "", &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("unknown group %q", name), unknownGroup: true}
 	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.http.Do(req)
+	return "/v1/groups/" + url.PathEscape(name), nil
+}
+
+// do sends one request that is answered soon, and decodes the answer into what
+// into points to, unless that is nil.
+func (c *Client) do(ctx context.Context, method, route string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	return c.wait(ctx, method, route, into)
+}
+
+// wait is do for a request that may take as long as ctx lets it.
+func (c *Client) wait(ctx context.Context, method, route string, into any) error {
+	return c.waitWith(ctx, method, route, nil, into)
+}
+
+// waitWith is wait for a request with a body.
+func (c *Client) waitWith(ctx context.Context, method, route string, request io.Reader, into any) error {
+	resp, err := c.sendWith(ctx, method, route, "application/json", request)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(ctx, err)
-	}
-	if resp.StatusCode/100 != 2 {
-		var p problem
-		if json.Unmarshal(body, &p) != nil || p.Error == "" {
-			return c.stranger(resp.Status)
-		}
-		return &Error{
-			Status: resp.StatusCode, Message: p.Error, Hint: p.Hint, DidYouMean: p.DidYouMean, unknownGroup: p.KnownGroups != nil,
-		}
 	}
 	if into == nil {
 		return nil
@@ -141,6 +164,40 @@ func (c *Client) do(ctx context.Context, method, route string, into any) error {
 		return c.stranger(err.Error())
 	}
 	return nil
+}
+
+// send sends one request and returns the answer to it, whose body the caller
+// closes. An answer that is an error is returned as one.
+func (c *Client) send(ctx context.Context, method, route, accept string) (*http.Response, error) {
+	return c.sendWith(ctx, method, route, accept, nil)
+}
+
+// sendWith is send for a request with a body.
+func (c *Client) sendWith(ctx context.Context, method, route, accept string, request io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+route, request)
+	if err != nil {
+		return nil, fmt.Errorf("admin address %q: %w", c.addr, err)
+	}
+	req.Header.Set("Accept", accept)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var p problem
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" {
+		return nil, c.stranger(resp.Status)
+	}
+	return nil, &Error{
+		Status: resp.StatusCode, Message: p.Error, Hint: p.Hint, DidYouMean: p.DidYouMean, Faults: p.Faults, unknownGroup: p.KnownGroups != nil,
+	}
 }
 
 // stranger is the error about an answer that a fanout does not give.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/fanout/pkg/admin"
+	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
 )
 
@@ -26,9 +27,18 @@ func TestClient(t *testing.T) {
 		NextRetry: &at, LastError: &admin.Failure{Error: "boom", Since: at, At: at}, LastSuccess: &at,
 		Problems: []string{"dead letters full"},
 		Read:     map[string]int64{"new": 9007199254740993}, Settled: map[string]int64{"acked": 1}, Lost: map[string]int64{},
+		Losses: []admin.Loss{
+			admin.LossOf(stream.Loss{Reason: stream.LossTrimmed, Certain: true, Entries: 3, First: stream.ID{Ms: 5, Seq: 1}, Last: stream.ID{Ms: 9}, At: at}),
+			admin.LossOf(stream.Loss{Reason: stream.LossGroupMissing, Entries: stream.Unknown, RepeatsFrom: stream.ID{Ms: 1}, RepeatsTo: stream.ID{Ms: 2}, At: at, Note: "why"}),
+		},
 		Filtered: 1, Retrying: 2, InFlight: 3, StuckCalls: 4, AbandonedCalls: 5,
+		Verdict:        admin.Verdict{Code: telemetry.VerdictTripped, Since: at, Why: "it failed too often", Do: "mend it"},
+		Breaker:        &admin.Breaker{Since: at, Error: "refused", Next: &at},
+		Rates:          admin.Rates{TenSeconds: admin.Rate{Read: new(1.5)}, OneMinute: admin.Rate{Settled: new(0.0), Added: new(2.0)}},
+		LatestRestarts: []admin.Restart{{Cause: "failed", Error: "boom", At: at}}, Server: "redis 7.0.15",
+		Backlog: new(int64(7)), BacklogHistory: []*float64{new(1.0), nil, new(7.0)}, DrainSeconds: new(12.5),
 		ObservedAt: &at, StreamLength: 6, Pending: 7, OldestPendingSeconds: new(1.5), Lag: new(int64(0)), LagKnown: true, LagSeconds: new(0.0),
-		Consumers: []admin.ConsumerStatus{{Name: "host-0", State: "reading", Pending: 1, InFlight: 1, LastActivity: &at}},
+		Consumers: []admin.ConsumerStatus{{Name: "host-0", State: "reading", Pending: new(int64(1)), InFlight: 1, Connection: &admin.Connection{ID: 7, Addr: "127.0.0.1:5"}, LastActivity: &at}},
 	}
 	f := running("persistence", "a/b c")
 	f.groups = append(f.groups, want)

@@ -61,18 +61,24 @@ func running(names ...string) *fake {
 // serve runs a server with that controller and returns its address.
 func serve(t *testing.T, c admin.Controller) string {
 	t.Helper()
+	return serveWith(t, admin.Config{Controller: c})
+}
+
+// serveWith runs a server and returns its address.
+func serveWith(t *testing.T, cfg admin.Config) string {
+	t.Helper()
 	l, err := admin.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveOn(t, c, l)
-	return l.Addr().String()
+	return serveOn(t, cfg, l)
 }
 
-func serveOn(t *testing.T, c admin.Controller, l net.Listener) {
+// serveOn runs a server with metrics and returns its address on this machine.
+func serveOn(t *testing.T, cfg admin.Config, l net.Listener) string {
 	t.Helper()
-	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "fanout_up 1\n") })
-	server := admin.New(admin.Config{Controller: c, Metrics: metrics})
+	cfg.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "fanout_up 1\n") })
+	server := admin.New(cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx, l) }()
@@ -87,6 +93,8 @@ func serveOn(t *testing.T, c admin.Controller, l net.Listener) {
 			t.Error("Serve does not end")
 		}
 	})
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // reply is what a server answered.

@@ -105,6 +105,15 @@ func TestOrigin(t *testing.T) {
 	f := running("analytics")
 	addr := serve(t, f)
 	const path = "/v1/groups/analytics/restart"
+	for _, origin := range [][]string{
+		{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"},
+	} {
+		for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/groups"} {
+			if got := ask(t, addr, "GET", path, origin...); got.status != 403 || strings.Contains(got.body, "analytics") {
+				t.Errorf("GET %s with %v answers %d %s", path, origin, got.status, got.body)
+			}
+		}
+	}
 	for _, tt := range []struct {
 		header []string
 		want   int

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"example.com/fanout/pkg/nearest"
 )
 
 // routes is the table of the API.
@@ -21,8 +23,26 @@ func (s *Server) routes() http.Handler {
 		"/v1/groups/{name}":         {"GET": s.group},
 		"/v1/groups/{name}/restart": {"POST": s.restart},
 	}
-	if s.metrics != nil {
-		table["/metrics"] = map[string]http.HandlerFunc{"GET": s.metrics.ServeHTTP}
+	if s.cfg.Process != nil {
+		table["/v1/reload"] = map[string]http.HandlerFunc{"POST": s.reload}
+		table["/v1/config"] = map[string]http.HandlerFunc{"GET": s.config}
+	}
+	if s.cfg.Letters != nil {
+		table["/v1/groups/{name}/dead"] = map[string]http.HandlerFunc{"GET": s.letters, "DELETE": s.purge}
+		table["/v1/groups/{name}/dead/{id}"] = map[string]http.HandlerFunc{"GET": s.letter}
+		table["/v1/groups/{name}/dead/replay"] = map[string]http.HandlerFunc{"POST": s.replay}
+	}
+	if s.cfg.Operator != nil {
+		s.operatorRoutes(table)
+	}
+	if s.cfg.Feed != nil {
+		table["/v1/events"] = map[string]http.HandlerFunc{"GET": s.events}
+	}
+	if s.cfg.Metrics != nil {
+		table["/metrics"] = map[string]http.HandlerFunc{"GET": s.cfg.Metrics.ServeHTTP}
+	}
+	if s.cfg.Pprof {
+		profiles(table)
 	}
 	mux := http.NewServeMux()
 	for pattern, methods := range table {
@@ -60,7 +80,7 @@ func byMethod(methods map[string]http.HandlerFunc) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	fail(w, http.StatusNotFound, problem{Error: "no such path", Hint: "there are /healthz, /readyz, /metrics and /v1/groups"})
+	fail(w, http.StatusNotFound, problem{Error: "no such path", Hint: "there are /healthz, /readyz, /metrics, /v1/groups, /v1/events, /v1/config and /v1/reload"})
 }
 
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
@@ -157,7 +177,7 @@ func (s *Server) unknownGroup(w http.ResponseWriter, name string) {
 	for _, g := range s.controller.Groups() {
 		known = append(known, g.Name)
 	}
-	p := problem{Error: fmt.Sprintf("unknown group %.80q", name), DidYouMean: near(name, known), KnownGroups: known}
+	p := problem{Error: fmt.Sprintf("unknown group %.80q", name), DidYouMean: nearest.Names(name, known, 3), KnownGroups: known}
 	switch {
 	case len(p.DidYouMean) > 0:
 		p.Hint = "did you mean " + strings.Join(p.DidYouMean, " or ") + "?"
@@ -170,11 +190,15 @@ func (s *Server) unknownGroup(w http.ResponseWriter, name string) {
 }
 
 // answerCheck answers a probe: in JSON if it asks for that, else in lines of
-// text.
+// text. A stranger gets the first line alone.
 func answerCheck(w http.ResponseWriter, r *http.Request, ok bool, v any, lines []string) {
 	status := http.StatusOK
 	if !ok {
 		status = http.StatusServiceUnavailable
+	}
+	if !isKnown(r) {
+		write(w, status, "text/plain; charset=utf-8", []byte(lines[0]+"\n"))
+		return
 	}
 	w.Header().Set("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {

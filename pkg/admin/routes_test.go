@@ -212,7 +212,7 @@ func TestWireForm(t *testing.T) {
 			t.Errorf("%s is %v, want an object", key, got[key])
 		}
 	}
-	for _, key := range []string{"problems", "consumers"} {
+	for _, key := range []string{"problems", "consumers", "losses"} {
 		if _, ok := got[key].([]any); !ok {
 			t.Errorf("%s is %v, want a list", key, got[key])
 		}

@@ -15,8 +15,7 @@ import (
 func TestListen(t *testing.T) {
 	t.Parallel()
 	for addr, ok := range map[string]bool{
-		"127.0.0.1:0": true, "localhost:0": true,
-		"0.0.0.0:0": false, ":0": false, "[::]:0": false, "nonsense": false, "": false,
+		"127.0.0.1:0": true, "localhost:0": true, "0.0.0.0:0": true, "nonsense": false, "127.0.0.1:x": false,
 	} {
 		l, err := admin.Listen(t.Context(), addr)
 		if (err == nil) != ok {
@@ -34,6 +33,36 @@ func TestListen(t *testing.T) {
 	defer taken.Close()
 	if _, err := admin.Listen(t.Context(), taken.Addr().String()); err == nil {
 		t.Error("Listen on a taken address succeeds")
+	}
+}
+
+// Off loopback nothing is served that needs no token.
+func TestServeIsProtected(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"0.0.0.0:0", "[::]:0", ":0"} {
+		l, err := admin.Listen(t.Context(), addr)
+		if err != nil {
+			t.Logf("no address like %s here: %v", addr, err)
+			continue
+		}
+		err = admin.New(admin.Config{Controller: running("g")}).Serve(t.Context(), l)
+		if err == nil || !strings.Contains(err.Error(), "admin.token_file") {
+			t.Errorf("Serve at %s without a token: %v", addr, err)
+		}
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Errorf("%s still answers", addr)
+		}
+	}
+	for _, cfg := range []admin.Config{{Token: secret}, {TokenFile: "/nowhere"}} {
+		l, err := admin.Listen(t.Context(), "0.0.0.0:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Controller = running("g")
+		addr := serveOn(t, cfg, l)
+		if got := ask(t, addr, "GET", "/v1/groups"); got.status != 401 {
+			t.Errorf("without the token the answer is %d %s", got.status, got.body)
+		}
 	}
 }
 

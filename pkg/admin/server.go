@@ -10,21 +10,38 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"example.com/fanout/pkg/telemetry"
 )
 
-// Config of a Server.
+// Config of a Server. What is nil among the first ones has no paths.
 type Config struct {
-	Controller Controller
-	Metrics    http.Handler // for /metrics; nil: the path is not found
-	Logger     *slog.Logger // nil: no logs
+	Controller Controller // needed
+	Process    Process
+	Letters    Letters
+	Operator   Operator
+	Feed       *telemetry.Feed
+	Metrics    http.Handler // for /metrics
+
+	Hosts       []string         // names of the server beside localhost and its addresses
+	Token       telemetry.Secret // that clients must show; "" for none
+	TokenFile   string           // holds it instead, read at each request
+	MetricsOpen bool             // /metrics needs no token
+	ReadOnly    bool             // requests that change something are refused
+	Pprof       bool             // profiles under /debug/pprof
+
+	Logger *slog.Logger // nil: no logs
 }
 
 // Server is the admin server.
 type Server struct {
+	cfg        Config
 	controller Controller
-	metrics    http.Handler
 	logger     *slog.Logger
 	handler    http.Handler
+	unread     telemetry.Repeat // the token's file cannot be read
+	followers  chan struct{}    // holds one for each client of the live feed
+	ending     chan struct{}    // closed when Serve is asked to end
 }
 
 const (
@@ -41,31 +58,47 @@ const (
 
 // New makes a Server.
 func New(cfg Config) *Server {
-	s := &Server{controller: cfg.Controller, metrics: cfg.Metrics, logger: cfg.Logger}
+	s := &Server{
+		cfg: cfg, controller: cfg.Controller, logger: cfg.Logger,
+		followers: make(chan struct{}, maxFollowers), ending: make(chan struct{}),
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
+	}
+	s.unread = telemetry.Repeat{
+		Logger: s.logger, Level: slog.LevelError,
+		Begin: "admin token cannot be read, requests are refused", End: "admin token is read again",
 	}
 	s.handler = s.guard(s.routes())
 	return s
 }
 
-// Listen listens on a loopback address such as 127.0.0.1:7600. Any other one is
-// an error: whoever reaches the server may restart groups.
+// Listen listens on an address such as 127.0.0.1:7600.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for admin requests: %w", err)
 	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		_ = l.Close()
-		return nil, fmt.Errorf("listen for admin requests on %s: not a loopback address; use 127.0.0.1 or [::1]", addr)
-	}
 	return l, nil
 }
 
+// protected checks that nobody can reach l who need not show a token.
+func (s *Server) protected(l net.Listener) error {
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() || s.cfg.Token != "" || s.cfg.TokenFile != "" {
+		return nil
+	}
+	return fmt.Errorf("serve admin requests on %s: not a loopback address; set admin.token_file or listen on 127.0.0.1 or [::1]", l.Addr())
+}
+
 // Serve answers requests on l until ctx is done, and closes l. Then it lets
-// running requests end for at most two seconds and returns nil.
+// running requests end for at most two seconds and returns nil. Where others
+// than this machine can reach l it answers nothing without a token: that is an
+// error. Serve is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := s.protected(l); err != nil {
+		_ = l.Close()
+		return err
+	}
 	server := &http.Server{
 		Handler:                      s.handler,
 		ReadHeaderTimeout:            headerTimeout,
@@ -90,6 +123,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		case <-ctx.Done():
 		case <-served:
 		}
+		close(s.ending)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		if server.Shutdown(grace) != nil {

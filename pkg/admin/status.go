@@ -21,16 +21,25 @@ type GroupStatus struct {
 	Since       time.Time `json:"since"` // it is in that state
 	Incarnation int64     `json:"incarnation"`
 
-	Restarts    map[string]int64 `json:"restarts"` // by cause, those above 0
-	LastRestart *Restart         `json:"last_restart"`
-	NextRetry   *time.Time       `json:"next_retry"` // when a group that is backing off or tripped starts again
-	LastError   *Failure         `json:"last_error"`
-	LastSuccess *time.Time       `json:"last_success"` // of a call of the handler
+	Verdict Verdict `json:"verdict"`
+
+	Suspended *Suspension `json:"suspended"` // what an operator wants, null for nothing but that it runs
+
+	Restarts       map[string]int64 `json:"restarts"` // by cause, those above 0
+	LastRestart    *Restart         `json:"last_restart"`
+	LatestRestarts []Restart        `json:"latest_restarts"` // at most 16, oldest first
+	NextRetry      *time.Time       `json:"next_retry"`      // when a group that is backing off or tripped starts again
+	LastError      *Failure         `json:"last_error"`
+	LastSuccess    *time.Time       `json:"last_success"` // of a call of the handler
 
 	// Problems are what keeps the group from doing its work although it runs,
 	// each a sentence for the operator: the sink is unavailable, dead letters
 	// are full, entries were lost. They make the group not ready.
 	Problems []string `json:"problems"`
+
+	Breaker *Breaker `json:"breaker"` // null while the sink is available
+
+	Rates Rates `json:"rates"`
 
 	Read     map[string]int64 `json:"read"`    // deliveries begun, by source
 	Settled  map[string]int64 `json:"settled"` // deliveries ended, by outcome
@@ -38,6 +47,8 @@ type GroupStatus struct {
 	Retrying int64            `json:"retrying"`
 	InFlight int64            `json:"in_flight"`
 	Lost     map[string]int64 `json:"lost"` // by Redis, by reason
+
+	Losses []Loss `json:"losses"` // the last 16 that Redis keeps of the group, oldest first
 
 	LettersDropped int64 `json:"dead_letters_dropped"` // to make room for new ones
 
@@ -54,12 +65,89 @@ type GroupStatus struct {
 	LagKnown             bool       `json:"lag_known"`
 	LagSeconds           *float64   `json:"lag_seconds"`
 
-	Consumers []ConsumerStatus `json:"consumers"`
+	// Backlog is what is neither delivered nor settled: Lag and Pending.
+	// DrainSeconds is when nothing of it will be left if all goes on as in the
+	// last minute; null when it does not get less.
+	Backlog        *int64     `json:"backlog"`
+	BacklogHistory []*float64 `json:"backlog_history"` // a number a second of the last minute, oldest first
+	DrainSeconds   *float64   `json:"drain_seconds"`
+
+	Consumers []ConsumerStatus `json:"consumers"` // of this process, then those of others
+	Server    string           `json:"server"`    // name and version of the Redis server, "" while unknown
+}
+
+// Verdict says in one word how a group is.
+type Verdict struct {
+	Code  string    `json:"code"` // one of telemetry's Verdict constants
+	Since time.Time `json:"since"`
+	Why   string    `json:"why"` // one sentence
+	Do    string    `json:"do"`  // what the operator can do; "" for nothing
+}
+
+// Breaker is open while the sink of a group is unavailable.
+type Breaker struct {
+	Since time.Time  `json:"since"`
+	Error string     `json:"error"`
+	Next  *time.Time `json:"next"` // try; null when not known
+}
+
+// Rates are entries a second.
+type Rates struct {
+	TenSeconds Rate `json:"ten_seconds"`
+	OneMinute  Rate `json:"one_minute"`
+}
+
+// Rate is one of them; null is not known yet.
+type Rate struct {
+	Read    *float64 `json:"read"`    // by this process
+	Settled *float64 `json:"settled"` // for good, by this process
+	Added   *float64 `json:"added"`   // to the stream
+}
+
+// Suspension is the wish that a group does not run.
+type Suspension struct {
+	State string    `json:"state"` // paused or stopped
+	By    string    `json:"by"`    // who asked for it
+	Since time.Time `json:"since"`
+}
+
+// Loss is what Redis has lost before the group had settled it.
+type Loss struct {
+	At      time.Time  `json:"at"` // it was found
+	Reason  string     `json:"reason"`
+	Certain bool       `json:"certain"` // false: at most so many, or perhaps none
+	Entries *int64     `json:"entries"`
+	First   *stream.ID `json:"first"` // all of them lie from here to Last; null when nothing is gone
+	Last    *stream.ID `json:"last"`
+
+	RepeatsFrom *stream.ID `json:"repeats_from"` // what lies from here to RepeatsTo may come again
+	RepeatsTo   *stream.ID `json:"repeats_to"`
+
+	Note string `json:"note"` // what happened
+}
+
+// LossOf gives a loss the form of the API.
+func LossOf(l stream.Loss) Loss {
+	id := func(id stream.ID) *stream.ID {
+		if id.IsZero() {
+			return nil
+		}
+		return &id
+	}
+	out := Loss{
+		At: l.At, Reason: l.Reason, Certain: l.Certain, First: id(l.First), Last: id(l.Last),
+		RepeatsFrom: id(l.RepeatsFrom), RepeatsTo: id(l.RepeatsTo), Note: l.Note,
+	}
+	if l.Entries != stream.Unknown {
+		out.Entries = &l.Entries
+	}
+	return out
 }
 
 // Restart is one restart of a group.
 type Restart struct {
 	Cause string    `json:"cause"`
+	Error string    `json:"error"` // that led to it; "" for none
 	At    time.Time `json:"at"`
 }
 
@@ -70,13 +158,23 @@ type Failure struct {
 	At    time.Time `json:"at"`    // it came last
 }
 
-// ConsumerStatus is one consumer of a group that runs in this process.
+// ConsumerStatus is one consumer of a group.
 type ConsumerStatus struct {
-	Name         string     `json:"name"` // in Redis
-	State        string     `json:"state"`
-	Pending      int64      `json:"pending"`
-	InFlight     int64      `json:"in_flight"`
-	LastActivity *time.Time `json:"last_activity"`
+	Name         string      `json:"name"`       // in Redis
+	State        string      `json:"state"`      // Elsewhere for one of another process, of which the rest is not known
+	Pending      *int64      `json:"pending"`    // in Redis, as seen within the last seconds; null when not known
+	InFlight     int64       `json:"in_flight"`  //
+	Connection   *Connection `json:"connection"` // that it reads over; null while there is none
+	LastActivity *time.Time  `json:"last_activity"`
+}
+
+// Elsewhere is the state of a consumer of another process.
+const Elsewhere = "elsewhere"
+
+// Connection is what CLIENT LIST of Redis shows of a consumer.
+type Connection struct {
+	ID   int64  `json:"id"`   // of the client; 0 when not known
+	Addr string `json:"addr"` // of this end
 }
 
 // Health tells whether the loops of the process itself go round.
@@ -122,11 +220,15 @@ func known(m *telemetry.Maybe) *float64 {
 }
 
 // NotReady says why the group does not do its work, and nothing when it does or
-// when an operator has paused it.
+// when an operator has paused or stopped it.
 func (s *GroupStatus) NotReady() []string {
 	var reasons []string
 	switch s.State {
 	case telemetry.StateRunning, telemetry.StatePaused:
+	case telemetry.StateStopped:
+		if s.Suspended == nil { // else it is wanted so
+			reasons = append(reasons, s.why())
+		}
 	case "":
 		reasons = append(reasons, "not started")
 	default:
@@ -163,6 +265,15 @@ func (s *GroupStatus) complete() {
 		if *m == nil {
 			*m = map[string]int64{}
 		}
+	}
+	if s.Losses == nil {
+		s.Losses = []Loss{}
+	}
+	if s.LatestRestarts == nil {
+		s.LatestRestarts = []Restart{}
+	}
+	if s.BacklogHistory == nil {
+		s.BacklogHistory = []*float64{}
 	}
 	if s.Problems == nil {
 		s.Problems = []string{}

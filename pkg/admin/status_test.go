@@ -39,7 +39,7 @@ func TestCount(t *testing.T) {
 		{"restarts", fmt.Sprint(s.Restarts), "map[signal:1]"},
 		{"read", fmt.Sprint(s.Read), "map[claimed:0 new:10 own:0 replayed:1 stranded:0]"},
 		{"settled", fmt.Sprint(s.Settled), "map[acked:8 buried:0 lease_lost:1 released:0 vanished:0]"},
-		{"lost", fmt.Sprint(s.Lost), "map[deleted:0 group_missing:0 trimmed:4]"},
+		{"lost", fmt.Sprint(s.Lost), "map[deleted:0 group_missing:0 rolled_back:0 trimmed:4]"},
 		{"numbers", fmt.Sprint(s.Filtered, s.InFlight, s.Retrying, s.Pending, s.StreamLength, s.StuckCalls, s.AbandonedCalls), "3 2 1 2 100 1 5"},
 		{"oldest pending", fmt.Sprint(*s.OldestPendingSeconds), "1.5"},
 		{"lag", fmt.Sprint(*s.Lag, s.LagKnown), "0 true"},

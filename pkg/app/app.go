@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -47,6 +48,8 @@ type App struct {
 	redis   *redisstream.Client
 	fanout  *fanout.Fanout
 	metrics *telemetry.Metrics
+	feed    *telemetry.Feed
+	began   time.Time
 	logger  *slog.Logger
 
 	changing sync.Mutex // held while the groups are started or reloaded
@@ -54,8 +57,12 @@ type App struct {
 	mu       sync.Mutex         // guards what follows
 	manifest *manifest.Manifest // what runs; before the start, what will
 	waiting  string             // why the groups are not started yet; "" once they are
+	refused  string             // why the latest reload was; "" where it was not
 	lease    *redisstream.Lease
 }
+
+// waitStart is what the groups wait for at first.
+const waitStart = "starting"
 
 // New opens what needs no network.
 func New(cfg Config) (*App, error) {
@@ -64,14 +71,16 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), logger: cfg.Logger,
-		manifest: cfg.Manifest, waiting: "starting",
+		cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), feed: &telemetry.Feed{}, began: time.Now(), logger: cfg.Logger,
+		manifest: cfg.Manifest, waiting: waitStart,
 	}
+	a.metrics.WatchRedis(client.Pool)
 	a.fanout = fanout.New(fanout.Config{
 		Broker:   broker{client: client, state: newState(cfg.Manifest.State, cfg.Logger), metrics: a.metrics},
 		Build:    a.build,
 		Instance: a.instance,
 		Metrics:  a.metrics,
+		Feed:     a.feed,
 		Logger:   cfg.Logger,
 	})
 	return a, nil
@@ -83,11 +92,12 @@ func (a *App) build(g manifest.Group) (handler.Handler, error) {
 	if !ok {
 		return nil, fmt.Errorf("handler %s has no config", g.Handler.Type)
 	}
-	return config.New(handler.Env{
-		Group:  g.Name,
-		Dedupe: g.Dedupe,
-		Logger: a.logger.With(telemetry.KeyGroup, g.Name, telemetry.KeyHandler, g.Handler.Type),
-	})
+	return config.New(environment(g, a.cfg.Version, a.logger.With(telemetry.KeyGroup, g.Name, telemetry.KeyHandler, g.Handler.Type)))
+}
+
+// environment is what the handler of a group gets.
+func environment(g manifest.Group, version string, logger *slog.Logger) handler.Env {
+	return handler.Env{Group: g.Name, Dedupe: g.Dedupe, Version: version, Logger: logger}
 }
 
 func (a *App) instance() string {
@@ -118,6 +128,10 @@ func (a *App) Serve(ctx context.Context) error {
 	actors.Go(func() error {
 		defer close(engineDone)
 		return a.fanout.Serve(actorCtx)
+	})
+	actors.Go(func() error {
+		a.retain(actorCtx)
+		return nil
 	})
 	actors.Go(supervisor.Guard(func() error {
 		if err := a.start(actorCtx); err != nil {
@@ -151,7 +165,19 @@ func (a *App) serveAdmin(ctx context.Context) (stop func(), err error) {
 			return nil, err
 		}
 	}
-	server := admin.New(admin.Config{Controller: controller{a}, Metrics: a.metrics.Handler(), Logger: a.logger})
+	m := a.manifest.Admin
+	if m.TokenFile != "" { // a fault that nobody could mend from outside
+		if _, err := admin.ReadToken(m.TokenFile); err != nil {
+			_ = listener.Close()
+			return nil, err
+		}
+	}
+	server := admin.New(admin.Config{
+		Controller: controller{a}, Process: processControl{a}, Letters: letters{a}, Operator: operator{a}, Feed: a.feed, Metrics: a.metrics.Handler(),
+		Hosts: m.Hosts, Token: m.Token, TokenFile: m.TokenFile,
+		MetricsOpen: m.MetricsOpen, ReadOnly: m.ReadOnly, Pprof: m.Pprof,
+		Logger: a.logger,
+	})
 	a.logger.Info("admin server listens", telemetry.KeyAddress, listener.Addr().String())
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -176,6 +202,7 @@ func (a *App) start(ctx context.Context) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
 	m, _ := a.state()
+	a.announceServer(ctx, m)
 	prepared, err := a.fanout.Prepare(m, false)
 	if err != nil {
 		return err
@@ -185,17 +212,8 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.metrics.Reloaded(true, time.Now())
 	a.setWaiting("")
-	enabled := 0
-	for _, g := range m.Groups {
-		if !g.Enabled {
-			continue
-		}
-		enabled++
-		if g.RestartSignal != 0 {
-			a.logger.Info("restart signal", telemetry.KeyGroup, g.Name, telemetry.KeySignal, int(g.RestartSignal))
-		}
-	}
-	if enabled == 0 {
+	a.announceSignals(nil, m)
+	if !slices.ContainsFunc(m.Groups, func(g manifest.Group) bool { return g.Enabled }) {
 		a.logger.Warn("no group is enabled, nothing runs")
 	}
 	return nil

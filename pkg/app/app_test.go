@@ -38,6 +38,40 @@ func TestUntilCaughtUp(t *testing.T) {
 	}
 }
 
+// The log begins with what the groups run on.
+func TestAnnouncesTheServer(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		maxClients string
+		warns      bool
+	}{{"10", true}, {"11", false}} {
+		t.Run(test.maxClients, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, redistest.WithArgs("--maxclients", test.maxClients))
+			version, err := s.Client().InfoMap(t.Context(), "server").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := newRig(t).manifest(s.URL(), `  a: {handler: {log: {level: none}}, consumers: 4}
+  b: {handler: {log: {level: none}}, consumers: 3}
+  asleep: {handler: log, enabled: false, consumers: 5}
+`).start()
+			r.logs("redis server server=redis version=" + version["Server"]["redis_version"] + " connections=11 maxclients=" + test.maxClients + "\n")
+			r.stop()
+			if err := r.end(); err != nil {
+				t.Error(err)
+			}
+			const warning = "WARN  redis has fewer connections than the groups need connections=11 maxclients=10 "
+			if warns := strings.Contains(r.log.String(), warning); warns != test.warns {
+				t.Errorf("it warns: %v, want %v", warns, test.warns)
+			}
+			if n := strings.Count(r.log.String(), "redis server server="); n != 1 {
+				t.Errorf("said %d times", n)
+			}
+		})
+	}
+}
+
 // A stop before everything is there ends without a word about catching up.
 func TestStopWhileRedisIsAway(t *testing.T) {
 	t.Parallel()

@@ -33,9 +33,12 @@ func OpenDeadLetters(m *manifest.Manifest, group string, logger *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	g := only.Groups[0]
+	return deadLetters(client, only.Groups[0]), nil
+}
+
+func deadLetters(client *redisstream.Client, g manifest.Group) *DeadLetters {
 	config := groupConfig(g)
-	return &DeadLetters{Group: g.Name, Stream: config.DeadLetters, client: client, group: client.Group(config)}, nil
+	return &DeadLetters{Group: g.Name, Stream: config.DeadLetters, client: client, group: client.Group(config)}
 }
 
 // Close closes the connections.

@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -30,18 +31,19 @@ type Verdict struct {
 }
 
 // Evaluate says what each group of a manifest would do with one entry, without
-// doing it. For format fields the payload is a JSON object of the fields.
-func Evaluate(m *manifest.Manifest, id stream.ID, payload []byte) []Verdict {
+// doing it. For format fields the payload is a JSON object of the fields;
+// version is the program's.
+func Evaluate(m *manifest.Manifest, version string, id stream.ID, payload []byte) []Verdict {
 	var all []Verdict
 	for _, g := range m.Groups {
 		v := Verdict{Group: g.Name, Handler: g.Handler.Type}
-		v.Verdict, v.Reason, v.Effect = evaluate(g, id, payload)
+		v.Verdict, v.Reason, v.Effect = evaluate(g, version, id, payload)
 		all = append(all, v)
 	}
 	return all
 }
 
-func evaluate(g manifest.Group, id stream.ID, payload []byte) (verdict, reason string, effect any) {
+func evaluate(g manifest.Group, version string, id stream.ID, payload []byte) (verdict, reason string, effect any) {
 	if !g.Enabled {
 		return Disabled, "", nil
 	}
@@ -77,7 +79,7 @@ func evaluate(g manifest.Group, id stream.ID, payload []byte) (verdict, reason s
 	if !ok {
 		return WouldHandle, "", nil
 	}
-	effect, err = previewer.Preview(&handler.Delivery{
+	effect, err = previewer.Preview(environment(g, version, slog.New(slog.DiscardHandler)), &handler.Delivery{
 		Delivery: stream.Delivery{Entry: entry, Stream: g.Stream, Epoch: "preview", Ref: id, Count: 1},
 		Event:    decoded,
 		Attempt:  1,

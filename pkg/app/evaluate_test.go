@@ -16,11 +16,11 @@ import (
 // previewed shows what it gets.
 type previewed struct{ scripted }
 
-func (previewed) Preview(d *handler.Delivery) (any, error) {
+func (previewed) Preview(env handler.Env, d *handler.Delivery) (any, error) {
 	if d.Stream == "refused" {
 		return nil, errors.New("no room")
 	}
-	return map[string]any{"id": d.ID.String(), "fields": len(d.Fields), "attempt": d.Attempt}, nil
+	return map[string]any{"id": d.ID.String(), "fields": len(d.Fields), "attempt": d.Attempt, "for": env.Group + " " + env.Version}, nil
 }
 
 func parse(t *testing.T, registry *handler.Registry, text string) *manifest.Manifest {
@@ -49,17 +49,19 @@ groups:
 `)
 	verdicts := func(payload string) map[string]app.Verdict {
 		byGroup := map[string]app.Verdict{}
-		for _, v := range app.Evaluate(m, stream.ID{Ms: 5}, []byte(payload)) {
+		for _, v := range app.Evaluate(m, "v1", stream.ID{Ms: 5}, []byte(payload)) {
 			byGroup[v.Group] = v
 		}
 		return byGroup
 	}
-	effect := func(fields int) map[string]any { return map[string]any{"id": "5-0", "fields": fields, "attempt": 1} }
+	effect := func(group string, fields int) map[string]any {
+		return map[string]any{"id": "5-0", "fields": fields, "attempt": 1, "for": group + " v1"}
+	}
 
 	got := verdicts(`{"n":"6","m":"7"}`)
 	for name, want := range map[string]app.Verdict{
-		"shown":   {Handler: "previewed", Verdict: app.WouldHandle, Effect: effect(1)},
-		"fields":  {Handler: "previewed", Verdict: app.WouldHandle, Effect: effect(2)},
+		"shown":   {Handler: "previewed", Verdict: app.WouldHandle, Effect: effect("shown", 1)},
+		"fields":  {Handler: "previewed", Verdict: app.WouldHandle, Effect: effect("fields", 2)},
 		"refused": {Handler: "previewed", Verdict: app.WouldBury, Reason: "no room"},
 		"silent":  {Handler: "silent", Verdict: app.WouldHandle},
 		"asleep":  {Handler: "silent", Verdict: app.Disabled},

@@ -50,8 +50,7 @@ func (a *App) acquire(ctx context.Context) error {
 			a.waitFor("redis: " + text)
 			away.Fault(errors.New(text))
 		}
-		wait(ctx, redisBackoff.Delay(n))
-		if ctx.Err() != nil {
+		if !pause(ctx, redisBackoff.Delay(n)) {
 			return context.Cause(ctx)
 		}
 	}
@@ -76,6 +75,10 @@ func (a *App) keepLease(ctx context.Context, done <-chan struct{}) error {
 		<-done
 		cancel()
 	}()
+	unrenewed := telemetry.Repeat{
+		Logger: a.logger, Level: slog.LevelWarn,
+		Begin: "instance lease cannot be renewed", End: "instance lease is renewed again",
+	}
 	for {
 		a.mu.Lock()
 		lease := a.lease
@@ -83,7 +86,14 @@ func (a *App) keepLease(ctx context.Context, done <-chan struct{}) error {
 		if lease == nil {
 			return nil // stopped before there was one
 		}
-		err := lease.Serve(ctx)
+		err := lease.Serve(ctx, func(err error) {
+			if err == nil {
+				unrenewed.Clear()
+				return
+			}
+			a.metrics.RedisError(telemetry.OpLease)
+			unrenewed.Fault(described(err))
+		})
 		if ctx.Err() != nil {
 			releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()

@@ -33,11 +33,13 @@ func Only(m *manifest.Manifest, names []string) (*manifest.Manifest, error) {
 	}
 	var present, missing []string
 	some := *m
-	some.Groups = nil
+	some.Groups, some.Elsewhere = nil, slices.Clip(m.Elsewhere)
 	for _, g := range m.Groups {
 		present = append(present, g.Name)
 		if slices.Contains(names, g.Name) {
 			some.Groups = append(some.Groups, g)
+		} else {
+			some.Elsewhere = append(some.Elsewhere, g)
 		}
 	}
 	for _, name := range names {

@@ -96,7 +96,7 @@ func (p *Publisher) Publish(ctx context.Context, x *exchange.Exchange, what Publ
 			}
 		}
 		if what.Rate > 0 && n < maxBatch {
-			wait(ctx, tick)
+			pause(ctx, tick)
 		}
 	}
 	return sent, nil
@@ -121,13 +121,4 @@ func (b *batch) fill(x *exchange.Exchange, n int) [][]byte {
 		begin = end
 	}
 	return b.payloads
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

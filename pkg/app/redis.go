@@ -99,8 +99,8 @@ func (r remote) Info(ctx context.Context) (stream.GroupInfo, error) {
 	return info, r.failed(telemetry.OpInfo, err)
 }
 
-func (r remote) Losses(ctx context.Context, found []stream.Loss, tell func(stream.Loss)) ([]stream.Loss, error) {
-	recent, err := r.Group.Losses(ctx, found, tell)
+func (r remote) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Loss, error) {
+	recent, err := r.Group.Losses(ctx, tell)
 	return recent, r.failed(telemetry.OpInfo, err)
 }
 

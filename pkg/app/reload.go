@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/fanout/pkg/manifest"
@@ -23,6 +24,8 @@ func (a *App) Reload(ctx context.Context) (manifest.Plan, error) {
 		return err
 	})()
 	a.metrics.Reloaded(err == nil, time.Now())
+	a.noteReload(err)
+	a.tellReload(plan, err)
 	return plan, err
 }
 
@@ -42,11 +45,40 @@ func (a *App) reload(ctx context.Context) (manifest.Plan, error) {
 		if err := a.fanout.Apply(ctx, prepared); err != nil {
 			return plan, err
 		}
+		a.announceSignals(old, m)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.manifest = m
 	return plan, nil
+}
+
+// tellReload tells the feed what came of a reload.
+func (a *App) tellReload(plan manifest.Plan, err error) {
+	if err != nil {
+		a.feed.Say("", telemetry.EventReload, "refused: %v", err)
+		return
+	}
+	a.feed.Say("", telemetry.EventReload, "%s", strings.ReplaceAll(plan.String(), "\n", "; "))
+}
+
+// PlanReload reads the manifest again and tells what a reload would do. It
+// builds no handler, so that one that cannot be built is found by the reload
+// alone.
+func (a *App) PlanReload() (manifest.Plan, error) {
+	var m *manifest.Manifest
+	err := supervisor.Guard(func() (err error) { // a handler's check may panic
+		m, err = a.cfg.Load()
+		return err
+	})()
+	if err != nil {
+		return manifest.Plan{}, err
+	}
+	old, waiting := a.state()
+	if waiting != "" {
+		return manifest.Diff(old, m), nil
+	}
+	return a.fanout.Plan(m), nil
 }
 
 // Restart restarts one group; cause is one of telemetry's Cause constants. A

@@ -70,7 +70,8 @@ func TestReloadBeforeStart(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := http.Get("http://" + address + "/v1/groups"); err == nil {
+	if resp, err := http.Get("http://" + address + "/v1/groups"); err == nil {
+		resp.Body.Close()
 		t.Error("the admin server still answers")
 	}
 }
@@ -111,6 +112,39 @@ func TestReload(t *testing.T) {
 	r.manifest(s.URL(), groups("d"))
 	if _, err := r.app.Reload(stopped); err == nil {
 		t.Error("a reload after the end works")
+	}
+}
+
+// The numbers of restart signals are said when they are new.
+func TestReloadAnnouncesSignals(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	group := func(name, keys string) string { return "  " + name + ": {handler: {log: {level: none}}" + keys + "}\n" }
+	r := newRig(t).manifest(s.URL(), group("a", ", restart_signal: 40")+group("b", ", restart_signal: 41, enabled: false")).start()
+	r.runs("a")
+	said := func() string {
+		var all []string
+		for line := range strings.Lines(r.log.String()) {
+			if _, what, ok := strings.Cut(line, "restart signal "); ok {
+				all = append(all, strings.TrimSpace(what))
+			}
+		}
+		return strings.Join(all, "; ")
+	}
+	want := "group=a signal=40"
+	for _, step := range []struct{ groups, more string }{
+		{group("a", ", restart_signal: 40") + group("b", ", restart_signal: 41"), "; group=b signal=41"},
+		{group("a", ", restart_signal: 42") + group("b", ", restart_signal: 41") + group("c", ""), "; group=a signal=42"},
+		{group("a", "") + group("b", ", restart_signal: 41, consumers: 2"), ""},
+	} {
+		r.manifest(s.URL(), step.groups)
+		if _, err := r.app.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want += step.more
+		if got := said(); got != want {
+			t.Errorf("said %s, want %s", got, want)
+		}
 	}
 }
 

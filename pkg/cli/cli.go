@@ -32,6 +32,14 @@ const (
 	exitManifest = 78 // bad manifest in run (EX_CONFIG)
 )
 
+// exitMeanings say what the exit code of run tells.
+var exitMeanings = map[int]string{
+	exitOK:      "everything accounted for",
+	exitFailure: "could not start, or failed",
+	exitForced:  "forced, entries in flight are delivered again",
+	exitUnclean: "a handler call did not return or an acknowledgement was not confirmed, those entries are delivered again",
+}
+
 // exitError carries an exit code. A nil err has been reported already.
 type exitError struct {
 	code int
@@ -54,8 +62,10 @@ type env struct {
 	out      io.Writer
 	err      io.Writer
 	getenv   func(string) string
-	terminal func(io.Writer) bool // whether it is one
+	terminal func(io.Writer) bool                // whether it is one
+	size     func(io.Writer) (width, height int) // of a terminal
 
+	tokenFile string
 	config    string
 	logLevel  string
 	logFormat string
@@ -70,7 +80,7 @@ type env struct {
 func Main(registry *handler.Registry) int {
 	e := &env{
 		registry: registry, in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		getenv: os.Getenv, terminal: isTerminal,
+		getenv: os.Getenv, terminal: isTerminal, size: terminalSize,
 	}
 	return e.run(context.Background(), os.Args[1:])
 }
@@ -122,8 +132,8 @@ or is restarted does not touch another.`,
 	choiceFlag(root, flags, &e.logFormat, "log-format", "", "form of the log", "text", "json")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // the flag exists
 	e.arrange(root, []section{
-		{"Run and steer", []*cobra.Command{e.runCommand(), e.statusCommand(), e.restartCommand(), e.deadCommand()}},
-		{"Look before you run", []*cobra.Command{e.checkCommand(), e.evalCommand(), e.handlersCommand(), e.schemaCommand()}},
+		{"Run and steer", []*cobra.Command{e.runCommand(), e.statusCommand(), e.eventsCommand(), e.reloadCommand(), e.restartCommand(), e.pauseCommand(), e.resumeCommand(), e.stopCommand(), e.startCommand(), e.seekCommand(), e.pendingCommand(), e.explainCommand(), e.deadCommand(), e.trimCommand(), e.orphansCommand()}},
+		{"Look before you run", []*cobra.Command{e.checkCommand(), e.doctorCommand(), e.evalCommand(), e.handlersCommand(), e.schemaCommand()}},
 		{"Try it out", []*cobra.Command{e.demoCommand(), e.publishCommand(), e.inboxCommand()}},
 		{"More", []*cobra.Command{e.versionCommand(), helpCommand()}},
 	})

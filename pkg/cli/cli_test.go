@@ -40,6 +40,7 @@ type caller struct {
 	stdin    string
 	environ  map[string]string
 	terminal bool
+	width    int // of the terminal
 
 	out, err lockedBuffer
 }
@@ -55,6 +56,7 @@ func (c *caller) newEnv() *env {
 		registry: c.registry, in: strings.NewReader(c.stdin), out: &c.out, err: &c.err,
 		getenv:   func(name string) string { return c.environ[name] },
 		terminal: func(io.Writer) bool { return c.terminal },
+		size:     func(io.Writer) (int, int) { return c.width, 50 },
 	}
 }
 
@@ -136,8 +138,8 @@ func TestWrongCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"statu"}, `unknown command "statu" for "fanout"; did you mean status?`},
-		{[]string{"statu", "-o", "json"}, "did you mean status?"},
+		{[]string{"statsu"}, `unknown command "statsu" for "fanout"; did you mean status?`},
+		{[]string{"statsu", "-o", "json"}, "did you mean status?"},
 		{[]string{"-c", "x.yaml", "chekc"}, "did you mean check?"},
 		{[]string{"nonsense"}, `unknown command "nonsense" for "fanout"; see fanout --help`},
 		{[]string{"help", "rnu"}, "did you mean run?"},
@@ -247,7 +249,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--group", "audit,"}, "audit,billing\n"},
 		{[]string{"check", "-o", ""}, "text\njson\n"},
 		{[]string{"check", "--log-level", ""}, "debug\ninfo\nwarn\nerror\n"},
-		{[]string{"help", "r"}, "restart\nrun\n"},
+		{[]string{"help", "r"}, "reload\nrestart\nresume\nrun\n"},
 	} {
 		args := append([]string{"__complete", "-c", config}, test.args...)
 		got, _ := call(t, exitOK, args...)

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,10 +85,11 @@ func (e *env) deadShowCommand() *cobra.Command {
 			return noArguments(cmd, args[2:])
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ids, err := letterIDs(args[1:])
+			choice, err := new(letterFlags).choice(args[1:], time.Now())
 			if err != nil {
 				return err
 			}
+			ids := choice.IDs
 			return e.withDead(cmd, args[0], func(ctx context.Context, d *app.DeadLetters) error {
 				l, entry, err := d.Get(ctx, ids[0])
 				if errors.Is(err, redisstream.ErrNoLetter) {
@@ -101,7 +99,7 @@ func (e *env) deadShowCommand() *cobra.Command {
 					return fail(err)
 				}
 				if output == "json" {
-					return e.json(newLetterJSON(l, entry.Fields))
+					return e.json(app.ShowLetter(l, entry.Fields))
 				}
 				e.printLetter(d, l, entry)
 				return nil
@@ -254,7 +252,7 @@ func (e *env) confirm(question string) bool {
 
 // withDead runs do with the dead letters of a group; an interrupt ends it.
 func (e *env) withDead(cmd *cobra.Command, group string, do func(context.Context, *app.DeadLetters) error) error {
-	m, err := e.manifest(exitFailure)
+	m, err := e.manifest()
 	if err != nil {
 		return err
 	}
@@ -263,9 +261,7 @@ func (e *env) withDead(cmd *cobra.Command, group string, do func(context.Context
 		return fail(err)
 	}
 	defer d.Close()
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return do(ctx, d)
+	return interruptible(cmd.Context(), func(ctx context.Context) error { return do(ctx, d) })
 }
 
 // missing is the error about IDs that are not there; nil for none.

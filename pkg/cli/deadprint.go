@@ -17,23 +17,6 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// States of a letter as they are shown.
-const (
-	stateBuried    = "buried"
-	stateReplaying = "replaying" // sent back to the group, which is not done with it
-	stateForeign   = "not a letter"
-)
-
-func letterState(l redisstream.Letter) string {
-	switch {
-	case l.Err != nil:
-		return stateForeign
-	case l.Replaying:
-		return stateReplaying
-	}
-	return stateBuried
-}
-
 // letterTable prints one line a letter.
 type letterTable struct {
 	columns
@@ -43,7 +26,7 @@ type letterTable struct {
 func (e *env) newLetterTable() *letterTable {
 	t := &letterTable{columns: columns{right: []bool{5: true, 6: true}}}
 	// As wide as most are, so that lines need not be held back to be laid out.
-	t.fit(texts("1763856000123-0", "1763856000123-0", "2006-01-02 15:04:05", stateReplaying, string(deadletter.Timeout), "ATTEMPTS", "REPLAYS"))
+	t.fit(texts("1763856000123-0", "1763856000123-0", "2006-01-02 15:04:05", app.LetterReplaying, string(deadletter.Timeout), "ATTEMPTS", "REPLAYS"))
 	return t
 }
 
@@ -55,11 +38,11 @@ func (e *env) printRow(t *letterTable, l redisstream.Letter) {
 	}
 	when := l.ID.Time().Format(time.DateTime)
 	if l.Err != nil {
-		fmt.Fprintln(e.out, t.line(texts(l.ID.String(), "-", when, stateForeign)))
+		fmt.Fprintln(e.out, t.line(texts(l.ID.String(), "-", when, app.LetterForeign)))
 		return
 	}
 	text, _, _ := strings.Cut(l.Head.Error, "\n")
-	fmt.Fprintln(e.out, t.line(texts(l.ID.String(), l.Head.ID.String(), when, letterState(l), printable(string(l.Head.Stage), longest),
+	fmt.Fprintln(e.out, t.line(texts(l.ID.String(), l.Head.ID.String(), when, app.LetterState(l), printable(string(l.Head.Stage), longest),
 		strconv.Itoa(l.Head.Attempts), strconv.Itoa(l.Head.Replays), printable(text, longest))))
 }
 
@@ -86,49 +69,6 @@ func (e *env) printFirst(s app.Survey) {
 	}
 }
 
-// letterJSON is a letter as JSON: what is known of the entry stands beside what
-// is said of the letter.
-type letterJSON struct {
-	LetterID stream.ID `json:"letter_id"`
-	State    string    `json:"state"`
-	Bytes    int64     `json:"bytes"`
-	Fault    string    `json:"fault,omitempty"` // why it is not a letter
-	*deadletter.Letter
-	Fields []fieldJSON `json:"fields,omitempty"`
-}
-
-// fieldJSON is one field. What is not UTF-8 stands there as base64.
-type fieldJSON struct {
-	Name        *string `json:"name,omitempty"`
-	NameBase64  []byte  `json:"name_base64,omitempty"`
-	Value       *string `json:"value,omitempty"`
-	ValueBase64 []byte  `json:"value_base64,omitempty"`
-}
-
-// newLetterJSON shows a letter. A foreign one has no fields but its own.
-func newLetterJSON(l redisstream.Letter, own []stream.Field) letterJSON {
-	out := letterJSON{LetterID: l.ID, State: letterState(l), Bytes: l.Size, Letter: l.Head.Letter}
-	if l.Err != nil {
-		out.Letter, out.Fault = nil, l.Err.Error()
-	} else {
-		own = l.Head.Entry.Fields
-	}
-	either := func(b []byte) (*string, []byte) {
-		if utf8.Valid(b) {
-			s := string(b)
-			return &s, nil
-		}
-		return nil, b
-	}
-	for _, f := range own {
-		var field fieldJSON
-		field.Name, field.NameBase64 = either(f.Name)
-		field.Value, field.ValueBase64 = either(f.Value)
-		out.Fields = append(out.Fields, field)
-	}
-	return out
-}
-
 // listJSON prints one object whose letters come as they are read.
 func (e *env) listJSON(ctx context.Context, d *app.DeadLetters, choice app.Choice) error {
 	head, err := json.Marshal(struct {
@@ -141,7 +81,7 @@ func (e *env) listJSON(ctx context.Context, d *app.DeadLetters, choice app.Choic
 	between := "\n"
 	fmt.Fprintf(e.out, "%s,\"letters\":[", head[:len(head)-1])
 	err = d.Each(ctx, choice, func(l redisstream.Letter) error {
-		line, err := json.Marshal(newLetterJSON(l, nil))
+		line, err := json.Marshal(app.ShowLetter(l, nil))
 		if err != nil {
 			return err
 		}
@@ -168,7 +108,7 @@ func (e *env) printLetter(d *app.DeadLetters, l redisstream.Letter, entry stream
 	}
 	show("letter", "%s of %s in %s", l.ID, d.Group, d.Stream)
 	show("written", "%s", l.ID.Time().Format(time.RFC3339))
-	show("state", "%s", letterState(l))
+	show("state", "%s", app.LetterState(l))
 	fields := entry.Fields
 	if l.Err != nil {
 		show("fault", "%s", l.Err)

@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,12 +44,10 @@ handlers that cannot be redirected are refused. Ctrl-C ends it.`,
   fanout demo -c mine.yaml --log-level info`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
 			if !cmd.Flags().Changed("log-level") {
 				e.logLevel = "warn" // the lines about the groups are the output
 			}
-			return e.demo(ctx, f)
+			return interruptible(cmd.Context(), func(ctx context.Context) error { return e.demo(ctx, f) })
 		},
 	}
 	cmd.Flags().Float64Var(&f.rate, "rate", 200, "publish `N` trades a second")

@@ -33,7 +33,7 @@ all fields, as strings. Exit code 1: the entry would be buried in some group.`,
 			if err != nil {
 				return usage("--id: %w", err)
 			}
-			m, err := e.manifest(exitFailure)
+			m, err := e.manifest()
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ all fields, as strings. Exit code 1: the entry would be buried in some group.`,
 			if err != nil {
 				return fail(fmt.Errorf("read event: %w", err))
 			}
-			verdicts := app.Evaluate(m, entryID, payload)
+			verdicts := app.Evaluate(m, version(), entryID, payload)
 			if output == "json" {
 				err = e.json(map[string]any{"groups": verdicts})
 			} else {

@@ -8,10 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,12 +31,10 @@ and without that nothing is verified. Ctrl-C ends it.`,
   WEBHOOK_SECRET=whsec_... fanout inbox --listen 127.0.0.1:9000`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
 			if !cmd.Flags().Changed("secret") { // not its default, which the help would show
 				secret = e.getenv("WEBHOOK_SECRET")
 			}
-			return e.inbox(ctx, listen, secret)
+			return interruptible(cmd.Context(), func(ctx context.Context) error { return e.inbox(ctx, listen, secret) })
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultInbox, "listen on this `ADDRESS`")

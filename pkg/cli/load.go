@@ -13,13 +13,12 @@ import (
 )
 
 // manifest reads the manifest for a command that needs it. Its faults go to
-// standard error, and the error has the given exit code then. Warnings are
-// left to fanout check.
-func (e *env) manifest(code int) (*manifest.Manifest, error) {
+// standard error then. Warnings are left to fanout check.
+func (e *env) manifest() (*manifest.Manifest, error) {
 	m, faults := app.Load(e.config, e.registry)
 	if m == nil {
 		e.printFaults(e.err, faults.Errors())
-		return nil, &exitError{code: code}
+		return nil, &exitError{code: exitFailure}
 	}
 	return m, nil
 }

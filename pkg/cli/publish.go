@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,9 +44,7 @@ times follow the clock. Redis and the stream are those of the manifest unless
   fanout publish --redis redis://127.0.0.1:6379/0 --stream events_stream --count 1000`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return e.publish(ctx, f)
+			return interruptible(cmd.Context(), func(ctx context.Context) error { return e.publish(ctx, f) })
 		},
 	}
 	flags := cmd.Flags()
@@ -85,7 +80,7 @@ func (e *env) publish(ctx context.Context, f publishFlags) error {
 	}
 	target := app.Target{Stream: f.stream, Redis: manifest.Redis{URL: telemetry.Secret(f.redis)}}
 	if f.redis == "" || f.stream == "" {
-		m, err := e.manifest(exitFailure)
+		m, err := e.manifest()
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,6 @@ the same. The command returns when the restart has begun.`,
 			return nil
 		},
 	}
-	adminFlag(cmd, &address)
+	e.adminFlag(cmd, &address)
 	return cmd
 }

@@ -116,7 +116,7 @@ func (e *env) runGroups(ctx context.Context, flags runFlags, signals <-chan os.S
 		return fail(err)
 	}
 	logger.Info("fanout starts", "version", version(), "pid", os.Getpid(), "manifest", e.config)
-	return serve(ctx, a, signals, logger)
+	return serve(ctx, notify(a, a.Condition, e.getenv, logger), signals, logger)
 }
 
 func logWarnings(logger *slog.Logger, faults manifest.Faults) {

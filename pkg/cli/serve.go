@@ -19,15 +19,28 @@ type process interface {
 	RestartBySignal(number int) (group string, err error)
 }
 
-// oneSignal is how far apart two signals are that are one to the sender: timeout
-// and terminals signal the process and its group.
-const oneSignal = 100 * time.Millisecond
-
 var errForced = errors.New("forced by a second signal; entries in flight stay pending and are delivered again")
 
 // serve runs p and turns signals into what they ask for. It returns when p has
 // ended, or at once when a second signal forces it.
 func serve(ctx context.Context, p process, signals <-chan os.Signal, logger *slog.Logger) error {
+	began := time.Now()
+	asked, err := steer(ctx, p, signals, logger)
+	code := exitOK
+	if exit := new(exitError); errors.As(err, &exit) {
+		code = exit.code
+	}
+	attrs := []any{"exit", code, "meaning", exitMeanings[code], "ran", time.Since(began).Round(time.Millisecond)}
+	if !asked.IsZero() {
+		attrs = append(attrs, telemetry.KeyDuration, time.Since(asked).Round(time.Millisecond)) // of the stop
+	}
+	logger.Info("stopped", attrs...)
+	return err
+}
+
+// steer is serve without its last word. asked is when p was asked to stop, zero
+// where it ended by itself.
+func steer(ctx context.Context, p process, signals <-chan os.Signal, logger *slog.Logger) (asked time.Time, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
@@ -44,19 +57,18 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal, logger *slo
 		}
 	}()
 
-	var asked time.Time
 	for {
 		select {
 		case err := <-served:
-			return ended(err)
+			return asked, ended(err)
 		case s := <-signals:
 			switch s {
 			case syscall.SIGTERM, os.Interrupt:
 				if ctx.Err() != nil {
-					if time.Since(asked) < oneSignal {
+					if !forces(asked) {
 						continue
 					}
-					return &exitError{exitForced, errForced}
+					return asked, &exitError{exitForced, errForced}
 				}
 				asked = time.Now()
 				logger.Info("stopping", telemetry.KeySignal, s.String())
@@ -89,11 +101,11 @@ func reload(ctx context.Context, p process, logger *slog.Logger) {
 	}
 	var attrs []any
 	for _, part := range []struct {
-		key    string
-		groups []string
-	}{{"start", plan.Start}, {"stop", plan.Stop}, {"replace", plan.Replace}, {"adjust", plan.Adjust}, {"keep", plan.Keep}} {
-		if len(part.groups) > 0 {
-			attrs = append(attrs, part.key, part.groups)
+		key   string
+		names []string
+	}{{"start", plan.Start}, {"stop", plan.Stop}, {"replace", plan.Replace}, {"adjust", plan.Adjust}, {"keep", plan.Keep}, {"retention", plan.Retention}} {
+		if len(part.names) > 0 {
+			attrs = append(attrs, part.key, part.names)
 		}
 	}
 	logger.Info("reloaded", attrs...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -74,12 +75,17 @@ func TestStopSignals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			signals, _, ended := served(t, &fakeProcess{serve: test.serve})
+			signals, log, ended := served(t, &fakeProcess{serve: test.serve})
 			for _, s := range test.send {
 				signals <- s
 			}
 			if err := <-ended; exitCode(err) != test.code {
 				t.Errorf("exit code %d, want %d: %v", exitCode(err), test.code, err)
+			}
+			last := regexp.MustCompile(fmt.Sprintf(`level=INFO msg=stopped exit=%d meaning="?%s"? ran=\S+s( duration=\S+s)?\n$`, test.code, exitMeanings[test.code]))
+			found := last.FindStringSubmatch(log.String())
+			if found == nil || (found[1] != "") != (len(test.send) > 0) {
+				t.Errorf("the last line does not match %s:\n%s", last, log.String())
 			}
 		})
 	}
@@ -112,7 +118,7 @@ func TestSecondSignalForces(t *testing.T) {
 	if took := time.Since(began); took > 100*time.Millisecond {
 		t.Errorf("the second signal took %v", took)
 	}
-	contains(t, log.String(), "msg=stopping signal=terminated")
+	contains(t, log.String(), "msg=stopping signal=terminated", `msg=stopped exit=3 meaning="forced, `)
 }
 
 func TestRestartSignals(t *testing.T) {

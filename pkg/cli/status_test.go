@@ -72,13 +72,22 @@ func someGroups() *fakeGroups {
 			Restarts:    map[string]int64{"signal": 1},
 			Read:        map[string]int64{"new": 5000, "claimed": 12}, Settled: map[string]int64{"acked": 4990, "buried": 2, "vanished": 3, "released": 7},
 			InFlight: 10, ObservedAt: &now, Pending: 10, Lag: &lag, LagKnown: true,
-			Consumers: []admin.ConsumerStatus{{Name: "host-0", State: "reading", InFlight: 10}},
+			Verdict: admin.Verdict{Code: telemetry.VerdictOK, Since: now.Add(-60 * time.Second), Why: "keeps up"},
+			Rates:   admin.Rates{TenSeconds: admin.Rate{Settled: new(123.4), Added: new(1.25)}}, DrainSeconds: new(61.0),
+			LatestRestarts: []admin.Restart{{Cause: "failed", Error: "boom\nstack", At: now.Add(-2 * time.Hour)}, {Cause: "signal", At: now.Add(-65 * time.Second)}},
+			BacklogHistory: []*float64{new(0.0), nil, new(22.0)},
+			Server:         "redis 7.0.15",
+			Consumers: []admin.ConsumerStatus{
+				{Name: "host-0", State: "reading", Pending: new(int64(4)), InFlight: 10, Connection: &admin.Connection{ID: 7, Addr: "127.0.0.1:5000"}},
+				{Name: "other-0", State: admin.Elsewhere, Pending: new(int64(6))},
+			},
 		},
 		{
 			Name: "notifications", RedisGroup: "notifications", Stream: "events_stream", Handler: "webhook",
 			State: telemetry.StateTripped, Since: now.Add(-3 * time.Hour),
 			LastError: &admin.Failure{Error: "no such \x1b[31mtable\nand more", At: now.Add(-5 * time.Second)},
 			Problems:  []string{"sink unavailable"},
+			Verdict:   admin.Verdict{Code: telemetry.VerdictTripped, Since: now.Add(-3 * time.Hour), Why: "it failed too often", Do: "fanout restart notifications"},
 		},
 	}}
 }
@@ -89,12 +98,13 @@ func TestStatus(t *testing.T) {
 	table, _ := call(t, exitOK, "status", "--admin", address)
 	lines := strings.Split(table, "\n")
 	for i, want := range []string{
-		"GROUP          STATE    SINCE      LAG  PENDING  READ  SETTLED  DEAD  RESTARTS",
-		"analytics      running  1m05s       12       10  5012     4995     2         1",
-		"notifications  tripped  3h00m  unknown  unknown     0        0     0         0",
+		"GROUP          VERDICT  SINCE  STATE        LAG  PENDING   RATE  DRAIN  READ  SETTLED  DEAD  RESTARTS",
+		"analytics      OK       1m00s  running       12       10  123/s  1m01s  5012     4995     2         1",
+		"notifications  TRIPPED  3h00m  tripped  unknown  unknown      -      -     0        0     0         0",
 		"notifications: tripped since ",
 		"notifications: sink unavailable",
 		"notifications: last error 5s ago: no such \\x1b[31mtable",
+		"notifications: → fanout restart notifications",
 		"",
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) || i < 3 && lines[i] != want {
@@ -122,16 +132,18 @@ func TestStatusOfOneGroup(t *testing.T) {
 	address := someGroups().serve(t)
 	text, _ := call(t, exitOK, "status", "--admin", address, "analytics")
 	for _, want := range []string{
-		"analytics: running since 1m05s\n",
+		"analytics: OK since 1m00s; running since 1m05s\n", "  keeps up\n", "  server       redis 7.0.15\n",
 		"  handler      window\n", "  stream       events_stream, as group analytics\n", "  signal       35\n",
-		"  incarnation  2, restarted 1m05s ago (signal)\n", "  lag          12\n", "  pending      10\n",
+		"  incarnation  2\n", "  restart      1m05s ago, signal\n  restart      2h00m ago, failed: boom\n",
+		"  rates        123/s settled, 1.2/s added; - and - over a minute\n", "  drain        1m01s\n", "  lag          12\n", "  pending      10\n",
 		"  in flight    10, 0 of them wait for a retry\n", "  read         5012 (claimed 12, new 5000)\n",
-		"  settled      5002 (acked 4990, buried 2, released 7, vanished 3)\n", "  consumer     host-0 reading, in flight 10\n",
+		"  settled      5002 (acked 4990, buried 2, released 7, vanished 3)\n", "  consumer     host-0 reading, in flight 10, pending 4, client 7 at 127.0.0.1:5000\n",
+		"  consumer     other-0 elsewhere, pending 6\n",
 	} {
 		contains(t, text, want)
 	}
 	text, _ = call(t, exitOK, "status", "--admin", address, "notifications")
-	contains(t, text, "notifications: tripped since 3h00m\n  tripped since ", "\n  sink unavailable\n", "\n  last error 5s ago: ", "  lag          unknown\n")
+	contains(t, text, "notifications: TRIPPED since 3h00m; tripped since 3h00m\n  tripped since ", "\n  sink unavailable\n", "\n  last error 5s ago: ", "  lag          unknown\n")
 
 	_, stderr := call(t, exitFailure, "status", "--admin", address, "analytic")
 	contains(t, stderr, `unknown group "analytic"`, "did you mean analytics?")
@@ -142,14 +154,14 @@ func TestStatusColours(t *testing.T) {
 	address := someGroups().serve(t)
 	terminal := &caller{terminal: true}
 	table, _ := terminal.call(t, exitOK, "status", "--admin", address)
-	contains(t, table, green+"running"+plain+"  1m05s", red+"tripped"+plain)
+	contains(t, table, green+"OK"+plain, green+"running"+plain, red+"TRIPPED"+plain, red+"tripped"+plain)
 	plainly := &caller{terminal: true, environ: map[string]string{"NO_COLOR": "1"}}
 	if table, _ := plainly.call(t, exitOK, "status", "--admin", address); strings.Contains(table, "\x1b") {
 		t.Errorf("colours in spite of NO_COLOR: %q", table)
 	}
 }
 
-// The widest table that there can be fits a terminal of 100 columns.
+// The table fits every terminal: what matters least goes first.
 func TestStatusFits(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int64{0, 9_999_999, 10_000_000, 999_949_999, 123_456_789_012, 999_000_000_000_000} {
@@ -158,14 +170,81 @@ func TestStatusFits(t *testing.T) {
 			Name: strings.Repeat("long-", 12) + "end", State: telemetry.StateBackingOff, Since: now.Add(-47 * time.Hour),
 			Read: map[string]int64{"new": n}, Settled: map[string]int64{"buried": n}, Restarts: map[string]int64{"failed": n},
 			Pending: n, Lag: &n, ObservedAt: &now, Handler: strings.Repeat("h", 100), Stream: strings.Repeat("s", 100),
+			Rates: admin.Rates{TenSeconds: admin.Rate{Settled: new(float64(n))}}, DrainSeconds: new(float64(n)),
+			Verdict: admin.Verdict{Code: telemetry.VerdictSinkDown, Why: strings.Repeat("why ", 50), Do: strings.Repeat("do ", 50)},
 		}
-		table, _ := call(t, exitOK, "status", "--admin", (&fakeGroups{groups: []admin.GroupStatus{g}}).serve(t))
-		for _, line := range strings.Split(table, "\n")[:2] {
-			if width := utf8.RuneCountInString(line); width > 100 {
-				t.Errorf("%d columns: %s", width, line)
+		address := (&fakeGroups{groups: []admin.GroupStatus{g}}).serve(t)
+		for _, width := range []int{50, 60, 80, 100, 160} {
+			terminal := &caller{terminal: true, width: width, environ: map[string]string{"NO_COLOR": "1"}}
+			table, _ := terminal.call(t, exitOK, "status", "--admin", address)
+			for _, line := range strings.Split(table, "\n") {
+				if got := utf8.RuneCountInString(line); got > width {
+					t.Errorf("%d columns on a terminal of %d: %s", got, width, line)
+				}
+			}
+			contains(t, table, "long-long-lo…", "-long-end", "SINK DOWN", "LAG")
+			if width == 160 {
+				contains(t, table, "RESTARTS", "TREND", "DRAIN")
 			}
 		}
-		contains(t, table, "long-long-lo…", "-long-end")
+	}
+}
+
+func TestStatusCheck(t *testing.T) {
+	t.Parallel()
+	group := func(name, code string) admin.GroupStatus {
+		return admin.GroupStatus{Name: name, State: telemetry.StateRunning, Verdict: admin.Verdict{Code: code, Why: "because"}}
+	}
+	unwell := group("c", telemetry.VerdictOK)
+	unwell.StuckCalls = 1
+	for name, tt := range map[string]struct {
+		groups []admin.GroupStatus
+		code   int
+		says   string
+	}{
+		"all well":         {[]admin.GroupStatus{group("a", telemetry.VerdictOK), group("b", telemetry.VerdictOK)}, 0, "OK 2 groups\n"},
+		"one lags":         {[]admin.GroupStatus{group("a", telemetry.VerdictOK), group("b", telemetry.VerdictLagging)}, 1, "LAGGING b: because\n"},
+		"all lag":          {[]admin.GroupStatus{group("a", telemetry.VerdictLagging), group("b", telemetry.VerdictLosing)}, 1, "LOSING b: because\n"},
+		"one is down":      {[]admin.GroupStatus{group("a", telemetry.VerdictOK), group("b", telemetry.VerdictSinkDown)}, 1, "SINK DOWN b: because\n"},
+		"all are down":     {[]admin.GroupStatus{group("a", telemetry.VerdictStalled), group("b", telemetry.VerdictTripped)}, 2, "STALLED a: because\n"},
+		"the only is down": {[]admin.GroupStatus{group("a", telemetry.VerdictStopped)}, 2, "STOPPED a: because\n"},
+		"stuck calls":      {[]admin.GroupStatus{group("a", telemetry.VerdictOK), unwell}, 1, "OK c: 1 calls of the handler"},
+		"no groups":        {nil, 0, "OK 0 groups\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stdout, _ := call(t, tt.code, "status", "--check", "--admin", (&fakeGroups{groups: tt.groups}).serve(t))
+			contains(t, stdout, tt.says)
+		})
+	}
+	_, stderr := call(t, 2, "status", "--check", "--admin", "127.0.0.1:1")
+	contains(t, stderr, "no fanout runs at 127.0.0.1:1")
+	_, stderr = call(t, 2, "status", "--check", "--admin", someGroups().serve(t), "nobody")
+	contains(t, stderr, "unknown group")
+}
+
+func TestSparkline(t *testing.T) {
+	t.Parallel()
+	line := func(values ...float64) (all []*float64) {
+		for _, v := range values {
+			all = append(all, &v)
+		}
+		return all
+	}
+	rising := make([]float64, 60)
+	for i := range rising {
+		rising[i] = float64(i)
+	}
+	for want, values := range map[string][]*float64{
+		"                    ": nil,
+		"                   ▁": line(0, 0, 0),
+		"                  ▅█": line(5, 5, 0, 9),
+		"▁▁▂▂▂▃▃▄▄▄▅▅▆▆▆▇▇███": line(rising...),
+		"                  █ ": {new(1.0), nil, nil, nil},
+	} {
+		if got := sparkline(values); got != want {
+			t.Errorf("%d values are drawn as %q, want %q", len(values), got, want)
+		}
 	}
 }
 

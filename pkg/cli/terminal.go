@@ -16,6 +16,16 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// terminalSize is that of a terminal in characters, 0 where it cannot be told.
+func terminalSize(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return width, height
+		}
+	}
+	return 0, 0
+}
+
 // colours reports whether w is a terminal on which they are welcome.
 func (e *env) colours(w io.Writer) bool {
 	return e.terminal(w) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"

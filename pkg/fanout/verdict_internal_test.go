@@ -41,6 +41,15 @@ func unknown(w window) window {
 	return all
 }
 
+// rested makes of all samples but the last those of a group that was paused.
+func rested(w window) window {
+	all := append(window(nil), w...)
+	for i := range all[:len(all)-1] {
+		all[i].rests = true
+	}
+	return all
+}
+
 func TestMovement(t *testing.T) {
 	t.Parallel()
 	noise := func(i int) int64 { return int64(i * 7919 % 50) }
@@ -72,6 +81,8 @@ func TestMovement(t *testing.T) {
 		"stands, lag unknown":             {unknown(course(60, func(int) (int64, int64) { return 1000, 500 })), "", telemetry.VerdictStalled, ""},
 		"stood and moves":                 {course(60, func(i int) (int64, int64) { return 1000, int64(max(0, i-58)) }), telemetry.VerdictStalled, telemetry.VerdictOK, ""},
 		"stands for less than the window": {course(60, func(i int) (int64, int64) { return 1000, int64(min(i, 40)) }), "", telemetry.VerdictOK, ""},
+		"rested until just now":           {rested(course(60, func(i int) (int64, int64) { return 1000 + int64(i)*100, int64(max(0, i-58)) })), "", telemetry.VerdictOK, ""},
+		"stood still and rested":          {rested(course(60, func(int) (int64, int64) { return 1000, 500 })), "", telemetry.VerdictOK, ""},
 		"work has just come":              {course(60, func(i int) (int64, int64) { return int64(max(0, i-55)), 0 }), "", telemetry.VerdictOK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,9 +1,9 @@
 -- Looks for entries that are gone without having been delivered to the group,
 -- and enters each loss into the book once. After that the group's entries-read
 -- is what it would be had they been delivered, so that Redis' lag is right.
--- KEYS: stream, book
+-- KEYS: stream, book, epoch
 -- ARGV: 1 group, 2 name of this process, 3 last entry that it has seen in the
--- stream ("" for none)
+-- stream ("" for none), 4 the epoch in which it has
 -- Returns {last entry, {ID, loss as JSON, is this process to tell of it} …}
 local key, book, name, me = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local most, mostBytes, patience = 10000, 4194304, 10000 -- entries and bytes that are counted one by one; ms
@@ -27,6 +27,18 @@ end
 
 local removed = s.added - s.length
 
+-- Redis tells neither its append-only file nor its replicas how many entries a
+-- group has read: after a start, or a failover, its number is too low. It counts
+-- as unknown until it has been set right.
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local stale = b.run and b.run ~= run
+if stale then g.read = -1 end
+
+local function setRight(read)
+  redis.call('XGROUP', 'SETID', key, name, g.last, 'ENTRIESREAD', read)
+end
+
 -- count tells how many entries there are after an ID, nil for too many.
 local function count(id)
   if not s.final or not less(id, s.final) then return 0 end
@@ -49,9 +61,11 @@ end
 -- read is how many entries were ever added up to the group's position, those
 -- that were lost after it counted as before it; -1 for unknown.
 local function leave(read)
-  local first = s.first or ''
-  if b.at == g.last and tonumber(b.read) == read and tonumber(b.removed) == removed and b.deleted == s.deleted and b.first == first then return end
-  redis.call('HSET', book, 'at', g.last, 'read', read, 'added', s.added, 'removed', removed, 'deleted', s.deleted, 'first', first)
+  local first, server = s.first or '', stale and b.run or run
+  if b.at == g.last and tonumber(b.read) == read and tonumber(b.removed) == removed and b.deleted == s.deleted and b.first == first and b.run == server then
+    return
+  end
+  redis.call('HSET', book, 'at', g.last, 'read', read, 'added', s.added, 'removed', removed, 'deleted', s.deleted, 'first', first, 'run', server)
   redis.call('HDEL', book, 'again')
 end
 
@@ -80,9 +94,10 @@ local function search()
     -- group is.
     local beyond = not less(g.last, s.deleted)
     local present = read < 0 and (beyond or g.last == was.at) and count(g.last)
-    if present then
-      read = s.added - present
-      if beyond and g.read < 0 then redis.call('XGROUP', 'SETID', key, name, g.last, 'ENTRIESREAD', read) end
+    if present then read = s.added - present end
+    if read >= 0 and (stale or present and beyond and g.read < 0) then
+      setRight(read)
+      stale = false
     end
     return leave(read)
   end
@@ -128,16 +143,17 @@ local function search()
     lost(false, high < 0 and -1 or high - low)
     redis.call('HSET', book, 'doubt', now())
   end
+  local read = present and s.added - present or removed + 1
+  if g.read ~= read and (low > 0 or present and (stale or not less(g.last, s.deleted))) then
+    setRight(read)
+    stale = stale and not present
+  end
   if present then
-    leave(s.added - present)
+    leave(read)
   elseif holes or g.read < 0 then
     leave(-1)
   else -- the rest is counted when the group is nearer to one of the ends
     redis.call('HSET', book, 'again', now() + patience)
-  end
-  local read = present and s.added - present or removed + 1
-  if g.read ~= read and (low > 0 or present and not less(g.last, s.deleted)) then
-    redis.call('XGROUP', 'SETID', key, name, g.last, 'ENTRIESREAD', read)
   end
 end
 
@@ -164,7 +180,7 @@ end
 
 if s.added >= 0 then -- a simulated server does not tell
   search()
-  rollback(ARGV[3])
+  if redis.call('GET', KEYS[3]) == ARGV[4] then rollback(ARGV[3]) end -- else it is told as a missing group
 end
 
 b = map(redis.call('HGETALL', book))
