@@ -29,18 +29,19 @@ type Rule struct {
 var Table = []Rule{
 	{Package: "stream", Tier: Vocabulary},
 	{Package: "retry", Tier: Vocabulary},
+	{Package: "nearest", Tier: Vocabulary},
 	{Package: "telemetry", Tier: Vocabulary},
 	{Package: "event", Tier: Vocabulary, Imports: []string{"stream"}},
 	{Package: "handler", Tier: Vocabulary, Imports: []string{"stream", "event"}},
 	{Package: "deadletter", Tier: Vocabulary, Imports: []string{"stream"}},
-	{Package: "manifest", Tier: Vocabulary, Imports: []string{"stream", "telemetry"}},
+	{Package: "manifest", Tier: Vocabulary, Imports: []string{"stream", "telemetry", "nearest"}},
 
 	{Package: "supervisor", Tier: Engine},
 	{Package: "consumer", Tier: Engine, Imports: []string{"stream", "event", "handler", "retry", "deadletter", "telemetry"}},
 	{Package: "fanout", Tier: Engine, Imports: []string{"consumer", "supervisor", "event", "handler", "manifest", "retry", "stream", "telemetry"}},
 
 	{Package: "redisstream", Tier: Edge, Imports: []string{"stream", "deadletter", "telemetry"}},
-	{Package: "admin", Tier: Edge, Imports: []string{"stream", "manifest", "telemetry"}},
+	{Package: "admin", Tier: Edge, Imports: []string{"stream", "manifest", "telemetry", "nearest"}},
 	{Package: "exchange", Tier: Edge, Imports: []string{"stream"}},
 	{Package: "sink/internal/sqlstore", Tier: Edge, Imports: []string{"handler", "event", "stream", "retry", "telemetry"}},
 	{Package: "sink/sqldb", Tier: Edge, Imports: []string{"handler", "event", "stream", "retry", "telemetry", "sink/internal/sqlstore"}},

@@ -133,7 +133,7 @@ func TestStatusAndRestart(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, "restart the group", func() error {
 		text := ask(0, "status", "analytics")
-		if !strings.Contains(text, "analytics: running") || !strings.Contains(text, "incarnation  2, restarted ") || !strings.Contains(text, "(request)") {
+		if !strings.Contains(text, "; running since ") || !strings.Contains(text, "incarnation  2\n") || !strings.Contains(text, " ago, request\n") {
 			return errors.New(text)
 		}
 		return nil

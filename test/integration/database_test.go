@@ -49,6 +49,19 @@ func (s *site) query(file, query string) []row {
 	return rows
 }
 
+// change runs a statement on a SQLite file of the site.
+func (s *site) change(file, statement string) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.path(file)+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		s.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
 // rows wants a table to have so many rows.
 func (s *site) rows(file, table string, want int) {
 	s.t.Helper()

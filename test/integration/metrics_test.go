@@ -3,7 +3,10 @@ package integration
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,5 +100,74 @@ func noLetters(t *testing.T, s *site, groups ...string) {
 		for id, l := range s.letters(group) {
 			t.Errorf("%s buried %s: %s", group, id, l.Error)
 		}
+	}
+}
+
+// The metrics are as Prometheus wants them; those of a group are all there from
+// its start, and are gone with it.
+func TestMetricsAreClean(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatal("promtool is not installed; install it with: scripts/install-promtool.sh")
+	}
+	s := newSite(t).manifest(faultyGroup("a") + faultyGroup("b"))
+	p := s.run().ready()
+	s.publish(events(trades(1, 100))...)
+	s.settled(20*time.Second, "a", "b")
+	eventually(t, 20*time.Second, "know how far it is", func() error {
+		if n := p.metric("fanout_lag_known"); n != 2 {
+			return fmt.Errorf("%v groups do", n)
+		}
+		return nil
+	})
+	read := func() string {
+		t.Helper()
+		resp, err := http.Get("http://" + p.admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	text := read()
+	check := exec.Command(promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(text)
+	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+	for _, name := range []string{
+		"fanout_build_info{", "fanout_redis_info{server=\"redis\",version=\"7", "fanout_redis_pool_connections{", "fanout_redis_pool_uses_total{",
+		"fanout_redis_errors_total{", "fanout_config_last_reload_successful 1", "fanout_config_last_reload_success_timestamp_seconds ",
+		"go_goroutines ", "process_resident_memory_bytes ",
+	} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	series := func(group string) (names []string) {
+		for line := range strings.Lines(read()) {
+			if label := fmt.Sprintf("group=%q", group); strings.Contains(line, label) {
+				names = append(names, strings.Replace(line[:strings.LastIndex(line, " ")], label, "", 1))
+			}
+		}
+		return names
+	}
+	eventually(t, 20*time.Second, "have the same series", func() error { // what is unknown at first has none
+		if a, b := series("a"), series("b"); len(a) < 100 || !slices.Equal(a, b) {
+			return fmt.Errorf("a has %d series, b %d", len(a), len(b))
+		}
+		return nil
+	})
+	s.manifest(faultyGroup("a"))
+	if _, stderr, code := commandAt(s, p.admin, "reload"); code != 0 {
+		t.Fatalf("reload ended with %d: %s", code, stderr)
+	}
+	if b := series("b"); len(b) > 0 {
+		t.Errorf("of a group that is gone %d series are left: %s", len(b), b[0])
 	}
 }

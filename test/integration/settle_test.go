@@ -190,3 +190,24 @@ func (s *site) onlyPending(group, id string) {
 		return nil
 	})
 }
+
+// A handler that takes three times as long as claim.min_idle runs once, in one
+// process: what it works on is touched all the time.
+func TestSlowHandlerRunsOnce(t *testing.T) {
+	t.Parallel()
+	const minIdle = time.Second
+	s := newSite(t).manifest(faultyGroup("probe",
+		"timeout: 900ms", "batch: {size: 5}", fmt.Sprintf("claim: {min_idle: %v, interval: 100ms}", minIdle)))
+	s.board.Steer("probe", func(faulty.Call) faulty.Verdict {
+		done := make(chan struct{})
+		time.AfterFunc(3*minIdle, func() { close(done) })
+		return faulty.Verdict{Hold: done, Deaf: true}
+	})
+	a, b := s.run("--instance", "a").ready(), s.run("--instance", "b").ready()
+	ids := s.publish(events(trades(27, 40))...)
+	s.settled(60*time.Second, "probe")
+	s.onceEach("probe", ids)
+	noLetters(t, s, "probe")
+	a.stop()
+	b.stop()
+}

@@ -26,7 +26,6 @@ type Board struct {
 	mu      sync.Mutex // guards all below
 	steer   map[string]func(Call) Verdict
 	handled map[string][]Handled
-	calls   map[string]int
 	waiting map[string]int
 }
 
@@ -41,7 +40,6 @@ func Listen(socket string) (*Board, error) {
 		closing:  make(chan struct{}),
 		steer:    map[string]func(Call) Verdict{},
 		handled:  map[string][]Handled{},
-		calls:    map[string]int{},
 		waiting:  map[string]int{},
 	}
 	b.serving.Go(b.accept)
@@ -84,13 +82,6 @@ func (b *Board) Times(group string) map[string]int {
 		times[h.ID]++
 	}
 	return times
-}
-
-// Calls returns how many calls of a group have begun, in all processes.
-func (b *Board) Calls(group string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.calls[group]
 }
 
 // Waiting returns how many calls of a group wait for the end of their hold.
@@ -150,7 +141,6 @@ func (b *Board) talk(conn net.Conn) {
 
 func (b *Board) judge(call Call) Verdict {
 	b.mu.Lock()
-	b.calls[call.Group]++
 	answer := b.steer[call.Group]
 	b.mu.Unlock()
 	var v Verdict
