@@ -37,8 +37,8 @@ lint: ## run the linters
 fmt: ## format the Go files
 	@scripts/format.sh
 
-bench: ## run the Go benchmarks
-	$(GO) test -run='^$$' -bench=. -benchmem ./pkg/...
+bench: ## measure fanout beside what Redis can serve; figures and plot in bin/ (BENCH=flags)
+	@GO="$(GO)" scripts/bench.sh $(BENCH)
 
 clean: ## remove what was built; data/ stays
 	rm -rf bin

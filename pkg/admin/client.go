@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +72,7 @@ func (c *Client) WithToken(token telemetry.Secret) *Client {
 // Groups returns the status of all groups.
 func (c *Client) Groups(ctx context.Context) ([]GroupStatus, error) {
 	var list GroupList
-	if err := c.do(ctx, "GET", "/v1/groups", &list); err != nil {
+	if err := c.do(ctx, request{method: http.MethodGet, route: "/v1/groups"}, &list); err != nil {
 		return nil, fmt.Errorf("list groups: %w", err)
 	}
 	return list.Groups, nil
@@ -80,7 +82,7 @@ func (c *Client) Groups(ctx context.Context) ([]GroupStatus, error) {
 // is [ErrUnknownGroup].
 func (c *Client) Group(ctx context.Context, name string) (GroupStatus, error) {
 	var status GroupStatus
-	if err := c.doGroup(ctx, "GET", name, "", &status); err != nil {
+	if err := c.doGroup(ctx, name, request{method: http.MethodGet}, &status); err != nil {
 		return GroupStatus{}, fmt.Errorf("show group: %w", err)
 	}
 	return status, nil
@@ -89,7 +91,7 @@ func (c *Client) Group(ctx context.Context, name string) (GroupStatus, error) {
 // Restart restarts one group; it returns when the server has accepted that. A
 // name that the server does not know is [ErrUnknownGroup].
 func (c *Client) Restart(ctx context.Context, name string) error {
-	if err := c.doGroup(ctx, "POST", name, "/restart", nil); err != nil {
+	if err := c.doGroup(ctx, name, request{method: http.MethodPost, route: "/restart"}, nil); err != nil {
 		return fmt.Errorf("restart group: %w", err)
 	}
 	return nil
@@ -116,15 +118,6 @@ func (e *Error) Error() string {
 // Is makes the answer about an unknown group an [ErrUnknownGroup].
 func (e *Error) Is(target error) bool { return target == ErrUnknownGroup && e.unknownGroup }
 
-// doGroup asks for something below a group's path.
-func (c *Client) doGroup(ctx context.Context, method, name, below string, into any) error {
-	route, err := groupRoute(name)
-	if err != nil {
-		return err
-	}
-	return c.do(ctx, method, route+below, into)
-}
-
 // groupRoute is the path of a group.
 func groupRoute(name string) (string, error) {
 	if name == "" || path.Clean("/"+name) != "/"+name { // no path can hold it
@@ -133,22 +126,33 @@ func groupRoute(name string) (string, error) {
 	return "/v1/groups/" + url.PathEscape(name), nil
 }
 
-// do sends one request that is answered soon, and decodes the answer into what
-// into points to, unless that is nil.
-func (c *Client) do(ctx context.Context, method, route string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
-	defer cancel()
-	return c.wait(ctx, method, route, into)
+// request is one request to the server.
+type request struct {
+	method, route string
+	body          any    // sent as JSON; nil for none
+	accept        string // "" for JSON
+	patient       bool   // may take as long as its context lets it
 }
 
-// wait is do for a request that may take as long as ctx lets it.
-func (c *Client) wait(ctx context.Context, method, route string, into any) error {
-	return c.waitWith(ctx, method, route, nil, into)
+// doGroup is do for a route below a group's.
+func (c *Client) doGroup(ctx context.Context, name string, r request, into any) error {
+	group, err := groupRoute(name)
+	if err != nil {
+		return err
+	}
+	r.route = group + r.route
+	return c.do(ctx, r, into)
 }
 
-// waitWith is wait for a request with a body.
-func (c *Client) waitWith(ctx context.Context, method, route string, request io.Reader, into any) error {
-	resp, err := c.sendWith(ctx, method, route, "application/json", request)
+// do sends a request and decodes the answer into what into points to, unless
+// that is nil.
+func (c *Client) do(ctx context.Context, r request, into any) error {
+	if !r.patient {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		defer cancel()
+	}
+	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -166,19 +170,22 @@ func (c *Client) waitWith(ctx context.Context, method, route string, request io.
 	return nil
 }
 
-// send sends one request and returns the answer to it, whose body the caller
+// send sends a request and returns the answer to it, whose body the caller
 // closes. An answer that is an error is returned as one.
-func (c *Client) send(ctx context.Context, method, route, accept string) (*http.Response, error) {
-	return c.sendWith(ctx, method, route, accept, nil)
-}
-
-// sendWith is send for a request with a body.
-func (c *Client) sendWith(ctx context.Context, method, route, accept string, request io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+route, request)
+func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	var body io.Reader
+	if r.body != nil {
+		text, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.route, body)
 	if err != nil {
 		return nil, fmt.Errorf("admin address %q: %w", c.addr, err)
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
@@ -191,8 +198,8 @@ func (c *Client) sendWith(ctx context.Context, method, route, accept string, req
 	}
 	defer resp.Body.Close()
 	var p problem
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil || json.Unmarshal(body, &p) != nil || p.Error == "" {
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil || json.Unmarshal(answer, &p) != nil || p.Error == "" {
 		return nil, c.stranger(resp.Status)
 	}
 	return nil, &Error{

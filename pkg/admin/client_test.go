@@ -24,7 +24,7 @@ func TestClient(t *testing.T) {
 		Name: "analytics", RedisGroup: "an", Stream: "events_stream", Handler: "window", Signal: "35",
 		State: telemetry.StateTripped, Since: at, Incarnation: 7,
 		Restarts: map[string]int64{"failed": 6}, LastRestart: &admin.Restart{Cause: "failed", At: at},
-		NextRetry: &at, LastError: &admin.Failure{Error: "boom", Since: at, At: at}, LastSuccess: &at,
+		NextRetry: &at, LastError: &admin.Failure{Error: "boom", At: at}, LastSuccess: &at,
 		Problems: []string{"dead letters full"},
 		Read:     map[string]int64{"new": 9007199254740993}, Settled: map[string]int64{"acked": 1}, Lost: map[string]int64{},
 		Losses: []admin.Loss{

@@ -21,7 +21,7 @@ func (c *Client) Reload(ctx context.Context, dryRun bool) (Reloaded, error) {
 		route += "?dry_run=1"
 	}
 	var done Reloaded
-	if err := c.wait(ctx, http.MethodPost, route, &done); err != nil {
+	if err := c.do(ctx, request{method: http.MethodPost, route: route, patient: true}, &done); err != nil {
 		return Reloaded{}, fmt.Errorf("reload: %w", err)
 	}
 	return done, nil
@@ -31,7 +31,7 @@ func (c *Client) Reload(ctx context.Context, dryRun bool) (Reloaded, error) {
 // empty group is all groups and the process.
 func (c *Client) Events(ctx context.Context, group string, recent int) ([]telemetry.Event, error) {
 	var list EventList
-	if err := c.do(ctx, http.MethodGet, eventsRoute(group, recent), &list); err != nil {
+	if err := c.do(ctx, request{method: http.MethodGet, route: eventsRoute(group, recent)}, &list); err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}
 	return list.Events, nil
@@ -41,7 +41,7 @@ func (c *Client) Events(ctx context.Context, group string, recent int) ([]teleme
 // it comes, until ctx is done, the server ends, or see returns an error. dropped
 // is called with how many events were missed when they came too fast.
 func (c *Client) Follow(ctx context.Context, group string, recent int, see func(telemetry.Event) error, dropped func(n int64) error) error {
-	resp, err := c.send(ctx, http.MethodGet, eventsRoute(group, recent), "text/event-stream")
+	resp, err := c.send(ctx, request{method: http.MethodGet, route: eventsRoute(group, recent), accept: "text/event-stream"})
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}

@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,7 +17,9 @@ func (c *Client) Steer(ctx context.Context, group string, verb Verb, by string) 
 	for {
 		began := time.Now()
 		var s Steered
-		err := c.sendGroup(ctx, http.MethodPost, group, "/"+string(verb), map[string]string{"by": by}, &s)
+		err := c.doGroup(ctx, group, request{
+			method: http.MethodPost, route: "/" + string(verb), body: map[string]string{"by": by}, patient: true,
+		}, &s)
 		if err != nil {
 			return GroupStatus{}, fmt.Errorf("%s group: %w", verb, err)
 		}
@@ -37,7 +37,7 @@ func (c *Client) Steer(ctx context.Context, group string, verb Verb, by string) 
 // Position tells where a group stands in Redis.
 func (c *Client) Position(ctx context.Context, group string) (Position, error) {
 	var p Position
-	if err := c.sendGroup(ctx, http.MethodGet, group, "/position", nil, &p); err != nil {
+	if err := c.doGroup(ctx, group, request{method: http.MethodGet, route: "/position", patient: true}, &p); err != nil {
 		return Position{}, fmt.Errorf("show position: %w", err)
 	}
 	return p, nil
@@ -46,7 +46,7 @@ func (c *Client) Position(ctx context.Context, group string) (Position, error) {
 // Seek moves a group that is paused or stopped, or says what that would come to.
 func (c *Client) Seek(ctx context.Context, group string, r SeekRequest) (Seek, error) {
 	var done Seek
-	if err := c.sendGroup(ctx, http.MethodPut, group, "/position", r, &done); err != nil {
+	if err := c.doGroup(ctx, group, request{method: http.MethodPut, route: "/position", body: r, patient: true}, &done); err != nil {
 		return Seek{}, fmt.Errorf("seek: %w", err)
 	}
 	return done, nil
@@ -68,7 +68,7 @@ func (c *Client) Pending(ctx context.Context, group string, q PendingQuery) (Pen
 		query.Set("limit", strconv.Itoa(q.Limit))
 	}
 	var page PendingPage
-	if err := c.sendGroup(ctx, http.MethodGet, group, "/pending?"+query.Encode(), nil, &page); err != nil {
+	if err := c.doGroup(ctx, group, request{method: http.MethodGet, route: "/pending?" + query.Encode(), patient: true}, &page); err != nil {
 		return PendingPage{}, fmt.Errorf("list pending: %w", err)
 	}
 	return page, nil
@@ -81,23 +81,8 @@ func (c *Client) Explain(ctx context.Context, id stream.ID, stream string) (Expl
 		route += "?" + url.Values{"stream": {stream}}.Encode()
 	}
 	var e Explanation
-	if err := c.wait(ctx, http.MethodGet, route, &e); err != nil {
+	if err := c.do(ctx, request{method: http.MethodGet, route: route, patient: true}, &e); err != nil {
 		return Explanation{}, fmt.Errorf("explain %s: %w", id, err)
 	}
 	return e, nil
-}
-
-// sendGroup sends body, unless that is nil, to a path below a group's.
-func (c *Client) sendGroup(ctx context.Context, method, group, below string, body, into any) error {
-	base, err := groupRoute(group)
-	if err != nil {
-		return err
-	}
-	var text []byte
-	if body != nil {
-		if text, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	return c.waitWith(ctx, method, base+below, bytes.NewReader(text), into)
 }

@@ -141,6 +141,15 @@ func (s *Server) changeLetters(w http.ResponseWriter, r *http.Request, do func(c
 		s.letterProblem(w, r, fmt.Errorf("%w: %w", ErrRequest, err))
 		return
 	}
+	if in.More() {
+		s.letterProblem(w, r, fmt.Errorf("%w: something stands behind the object", ErrRequest))
+		return
+	}
+	if q.IDs != nil && len(q.IDs) == 0 || q.Reasons != nil && len(q.Reasons) == 0 {
+		// A script whose choice came out empty does not mean all letters.
+		s.letterProblem(w, r, fmt.Errorf("%w: ids or reasons is an empty list: leave it out, or name some", ErrRequest))
+		return
+	}
 	if !q.All && reflect.DeepEqual(q.LetterQuery, LetterQuery{}) {
 		s.letterProblem(w, r, fmt.Errorf(`%w: say which letters are meant, or {"all": true}`, ErrRequest))
 		return

@@ -48,11 +48,12 @@ func (s *Server) routes() http.Handler {
 	for pattern, methods := range table {
 		mux.Handle(pattern, byMethod(methods))
 	}
-	mux.HandleFunc("/", notFound)
+	unknownPath := notFound("there are " + strings.Join(slices.Sorted(maps.Keys(table)), ", "))
+	mux.HandleFunc("/", unknownPath)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would answer these itself: with a redirect, or in text.
 		if !strings.HasPrefix(r.URL.Path, "/") || path.Clean(r.URL.Path) != r.URL.Path {
-			notFound(w, r)
+			unknownPath(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -79,8 +80,10 @@ func byMethod(methods map[string]http.HandlerFunc) http.Handler {
 	})
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	fail(w, http.StatusNotFound, problem{Error: "no such path", Hint: "there are /healthz, /readyz, /metrics, /v1/groups, /v1/events, /v1/config and /v1/reload"})
+func notFound(hint string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		fail(w, http.StatusNotFound, problem{Error: "no such path", Hint: hint})
+	}
 }
 
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {

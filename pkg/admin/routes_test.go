@@ -29,7 +29,7 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/v1/groups/analytics/restart", 202, `{"group":"analytics"}`},
 
 		{"GET", "/", 404, `"error":"no such path"`},
-		{"GET", "/v1", 404, `"hint":"there are /healthz`},
+		{"GET", "/v1", 404, `"hint":"there are /healthz, /metrics, /readyz, /v1/groups, /v1/groups/{name}, /v1/groups/{name}/restart"`},
 		{"GET", "/v1/groups/", 404, `"error"`},
 		{"GET", "//v1/groups", 404, `"error"`},
 		{"GET", "/v1/../v1/groups", 404, `"error"`},

@@ -151,11 +151,10 @@ type Restart struct {
 	At    time.Time `json:"at"`
 }
 
-// Failure is an error that lasts, or lasted.
+// Failure is the latest error of a group.
 type Failure struct {
 	Error string    `json:"error"`
-	Since time.Time `json:"since"` // it came first, without a success between
-	At    time.Time `json:"at"`    // it came last
+	At    time.Time `json:"at"`
 }
 
 // ConsumerStatus is one consumer of a group.

@@ -81,8 +81,8 @@ func groupStatus(s fanout.Status) admin.GroupStatus {
 	for _, n := range s.Backlog {
 		out.BacklogHistory = append(out.BacklogHistory, number(n))
 	}
-	if b := s.Breaker; b != nil {
-		out.Breaker = &admin.Breaker{Since: b.Since, Error: b.Error, Next: when(b.Next)}
+	if b := s.Breaker(); b != nil {
+		out.Breaker = &admin.Breaker{Since: b.Since, Error: b.Text(), Next: when(b.Next)}
 	}
 	for _, r := range s.Restarts {
 		out.LatestRestarts = append(out.LatestRestarts, admin.Restart{Cause: r.Cause, Error: r.Error, At: r.At})
@@ -99,7 +99,7 @@ func groupStatus(s fanout.Status) admin.GroupStatus {
 		out.LastRestart = &admin.Restart{Cause: s.RestartCause, At: s.RestartedAt}
 	}
 	if s.LastError != "" {
-		out.LastError = &admin.Failure{Error: s.LastError, Since: s.LastErrorAt, At: s.LastErrorAt}
+		out.LastError = &admin.Failure{Error: s.LastError, At: s.LastErrorAt}
 	}
 	if s.Info != nil {
 		out.ObservedAt = when(s.ObservedAt)
@@ -110,7 +110,7 @@ func groupStatus(s fanout.Status) admin.GroupStatus {
 	out.Consumers = consumers(s)
 	for _, c := range s.Consumers {
 		if c.LastFailure != "" && (out.LastError == nil || c.FailedAt.After(out.LastError.At)) {
-			out.LastError = &admin.Failure{Error: c.LastFailure, Since: c.FailedAt, At: c.FailedAt}
+			out.LastError = &admin.Failure{Error: c.LastFailure, At: c.FailedAt}
 		}
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/supervisor"
 )
 
 // DeadLetters works with the dead letters of one group, whether it runs or not.
@@ -191,7 +192,7 @@ func (d *DeadLetters) Replay(ctx context.Context, c Choice, rate float64, progre
 				return err
 			}
 		}
-		if wait > 0 && !pause(ctx, wait) {
+		if wait > 0 && !supervisor.Pause(ctx, wait) {
 			return context.Cause(ctx)
 		}
 		batch, bytes, taken = append(batch, l), bytes+l.Size, taken+1
@@ -201,18 +202,6 @@ func (d *DeadLetters) Replay(ctx context.Context, c Choice, rate float64, progre
 		err = flush()
 	}
 	return sent, err
-}
-
-// pause waits, and reports false when ctx was done before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Purge deletes the letters that are meant and returns how many. Those that are

@@ -204,7 +204,16 @@ func TestExamineStreams(t *testing.T) {
 			do("XGROUP", "CREATE", stream, "g", "0")
 			do("XADD", stream, "1-0", "event", "{}")
 			do("XREADGROUP", "GROUP", "g", "gone-0", "STREAMS", stream, ">")
-		}, "", "", []string{"warn orphans: the group other", "warn orphans: 1 entries are pending for gone-0"}},
+		}, "", "", []string{"warn orphans: the group other", "warn orphans: g: 1 entry pending for gone-0"}},
+		{"after a stop", func(do func(...any)) {
+			do("XGROUP", "CREATE", stream, "g", "0", "MKSTREAM")
+			do("XADD", stream, "1-0", "event", "{}")
+			do("XADD", stream, "2-0", "event", "{}")
+			do("XREADGROUP", "GROUP", "g", "ended-0", "STREAMS", stream, ">")
+			for _, id := range []string{"1-0", "2-0"} {
+				do("XCLAIM", stream, "g", "ended-0", "0", id, "IDLE", "2592000000", "JUSTID")
+			}
+		}, "", "", []string{"ok orphans: g: ended-0 gave back 2 entries"}},
 		{"dead letters", func(do func(...any)) {
 			do("XADD", dead, "*", "letter", "{}")
 		}, "", "", []string{"warn dead letters: g: 1 of 100000"}},

@@ -10,6 +10,7 @@ import (
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // streams judges what keeps the streams from growing.
@@ -77,8 +78,13 @@ func (d *doctor) orphans(ctx context.Context) []Finding {
 				"the manifest does not name the group %s of %s, which holds entries back from %s on", g.Group, s.Stream, g.From))
 		}
 		for _, c := range s.Consumers {
-			findings = append(findings, warn(check, "run the group, which takes them over",
-				"%s: %d entries are pending for %s, whose process is gone", c.Group, c.Pending, c.Name))
+			entries := telemetry.Plural(c.Pending, "entry")
+			if c.GivenBack {
+				findings = append(findings, ok(check, "%s: %s gave back %s when it ended, which the group takes when it runs", c.Group, c.Name, entries))
+				continue
+			}
+			findings = append(findings, warn(check, "run the group, which takes over what is pending",
+				"%s: %s pending for %s, whose process is gone", c.Group, entries, c.Name))
 		}
 	}
 	if len(findings) == 0 {
@@ -149,7 +155,7 @@ func position(ctx context.Context, g groupInRedis) Finding {
 	if info.LagKnown {
 		lag = fmt.Sprint(info.Lag)
 	}
-	at := fmt.Sprintf("at %s, lag %s, %d pending, %s", info.LastDelivered, lag, info.Pending, count(len(consumers), "consumer"))
+	at := fmt.Sprintf("at %s, lag %s, %d pending, %s", info.LastDelivered, lag, info.Pending, telemetry.Plural(len(consumers), "consumer"))
 	quiet, idle := info.Pending == 0 && info.LagKnown && info.Lag == 0, idlest(consumers)
 	switch {
 	case !quiet && idle < 0:

@@ -1,12 +1,12 @@
 package app
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/fanout/pkg/redisstream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // server judges what the server tells of itself.
@@ -121,7 +121,7 @@ func replicas(f redisstream.Facts) Finding {
 	if n, err := strconv.Atoi(fieldOf(f, "min_slaves_good_slaves")); err == nil {
 		good = n
 	}
-	have := count(connected, "replica")
+	have := telemetry.Plural(connected, "replica")
 	switch {
 	case settingKnown && least > good:
 		return failure(check, "mend the replicas, or lower min-replicas-to-write", "min-replicas-to-write is %d and %d of %s follow: the server refuses writes", least, good, have)
@@ -181,11 +181,4 @@ func clock(f redisstream.Facts) Finding {
 	}
 	return warn(check, "let both hosts keep time by NTP",
 		"the server's is %s %s of ours: ages, lag in seconds and starts by time are wrong by as much", apart.Round(100*time.Millisecond), ahead)
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

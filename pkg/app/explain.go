@@ -12,6 +12,7 @@ import (
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (o operator) Pending(ctx context.Context, group string, q admin.PendingQuery) (admin.PendingPage, error) {
@@ -28,7 +29,7 @@ func (o operator) Pending(ctx context.Context, group string, q admin.PendingQuer
 	if err != nil {
 		return admin.PendingPage{}, described(err)
 	}
-	page.Total, page.Oldest, page.Newest = totals.Entries, idOrNil(totals.Oldest), idOrNil(totals.Newest)
+	page.Total, page.Oldest, page.Newest = totals.Entries, totals.Oldest.OrNil(), totals.Newest.OrNil()
 	for _, c := range totals.Consumers {
 		page.Consumers = append(page.Consumers, admin.PendingConsumer{Name: c.Consumer, Pending: c.Entries})
 	}
@@ -109,6 +110,11 @@ func (o operator) explainIn(ctx context.Context, m *manifest.Manifest, name stri
 				return err
 			}
 		}
+		if !found.There && one.State != admin.EntryDead && one.State != admin.EntryReplaying {
+			if err := o.tellLoss(ctx, &one, g, e.ID); err != nil {
+				return err
+			}
+		}
 		e.Groups = append(e.Groups, one)
 	}
 	var strangers []admin.EntryInGroup
@@ -162,6 +168,29 @@ func tellState(one *admin.EntryInGroup, found redisstream.Entry, r redisstream.E
 	default:
 		one.State, one.Detail = admin.EntryGone, fmt.Sprintf("the group stands at %s and does not get it: the stream does not have it any more", r.LastDelivered)
 	}
+}
+
+// tellLoss looks whether the entry is, or may be, one that was lost.
+func (o operator) tellLoss(ctx context.Context, one *admin.EntryInGroup, g manifest.Group, id stream.ID) error {
+	losses, err := o.redis(g).KnownLosses(ctx)
+	if err != nil {
+		return described(err)
+	}
+	for _, l := range slices.Backward(losses) {
+		if !l.Gone() || id.Before(l.First) || l.Last.Before(id) {
+			continue
+		}
+		lost := "some entries, perhaps"
+		switch {
+		case l.Certain:
+			lost = telemetry.Plural(l.Entries, "entry")
+		case l.Entries > 0:
+			lost = "up to " + telemetry.Plural(l.Entries, "entry")
+		}
+		one.Detail += fmt.Sprintf("; within a loss that was reported at %s: %s (%s) from %s to %s", l.At.UTC().Format(time.RFC3339), lost, l.Reason, l.First, l.Last)
+		return nil
+	}
+	return nil
 }
 
 // tellLetter looks whether the group has buried the entry.

@@ -10,6 +10,7 @@ import (
 
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/retry"
+	"example.com/fanout/pkg/supervisor"
 	"example.com/fanout/pkg/telemetry"
 )
 
@@ -50,7 +51,7 @@ func (a *App) acquire(ctx context.Context) error {
 			a.waitFor("redis: " + text)
 			away.Fault(errors.New(text))
 		}
-		if !pause(ctx, redisBackoff.Delay(n)) {
+		if !supervisor.Pause(ctx, redisBackoff.Delay(n)) {
 			return context.Cause(ctx)
 		}
 	}

@@ -35,9 +35,9 @@ func (o operator) Steer(ctx context.Context, group string, verb admin.Verb, by s
 	if err != nil && ctx.Err() == nil {
 		return admin.GroupStatus{}, inWords(group, err)
 	}
-	for _, s := range f.Status() {
-		if s.Manifest.Name == group {
-			return groupStatus(s), err
+	for _, s := range (controller{o.app}).Groups() {
+		if s.Name == group {
+			return s, err
 		}
 	}
 	return admin.GroupStatus{}, fmt.Errorf("%w %q: a reload has taken it away", admin.ErrUnknownGroup, group)

@@ -31,7 +31,7 @@ func (o operator) Position(ctx context.Context, group string) (admin.Position, e
 		return admin.Position{}, described(err)
 	}
 	p.LastDelivered, p.LowWater, p.Pending, p.Length = &info.LastDelivered, new(info.LowWater()), info.Pending, info.Length
-	p.OldestPending, p.FirstEntry, p.LastGenerated = idOrNil(info.OldestPending), idOrNil(info.FirstEntry), &info.LastGenerated
+	p.OldestPending, p.FirstEntry, p.LastGenerated = info.OldestPending.OrNil(), info.FirstEntry.OrNil(), &info.LastGenerated
 	if info.EntriesRead >= 0 {
 		p.EntriesRead = &info.EntriesRead
 	}
@@ -39,13 +39,6 @@ func (o operator) Position(ctx context.Context, group string) (admin.Position, e
 		p.Lag = &info.Lag
 	}
 	return p, nil
-}
-
-func idOrNil(id stream.ID) *stream.ID {
-	if id.IsZero() {
-		return nil
-	}
-	return &id
 }
 
 // mostCounted bounds what is counted for a seek, one entry after the other.

@@ -10,6 +10,7 @@ import (
 	"example.com/fanout/pkg/exchange"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
+	"example.com/fanout/pkg/supervisor"
 )
 
 // Target is where a [Publisher] appends.
@@ -96,7 +97,7 @@ func (p *Publisher) Publish(ctx context.Context, x *exchange.Exchange, what Publ
 			}
 		}
 		if what.Rate > 0 && n < maxBatch {
-			pause(ctx, tick)
+			supervisor.Pause(ctx, tick)
 		}
 	}
 	return sent, nil

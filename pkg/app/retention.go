@@ -30,7 +30,7 @@ func (a *App) retain(ctx context.Context) {
 		err := supervisor.Guard(func() error { a.retainStreams(ctx); return nil })()
 		if err != nil {
 			a.logger.Error("retention failed, it begins anew in a minute", telemetry.KeyError, err)
-			pause(ctx, time.Minute)
+			supervisor.Pause(ctx, time.Minute)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func (a *App) retain(ctx context.Context) {
 func (a *App) retainStreams(ctx context.Context) {
 	streams := map[string]*retained{}
 	said := false
-	for pause(ctx, retainEvery) {
+	for supervisor.Pause(ctx, retainEvery) {
 		m, waiting := a.state()
 		if waiting != "" {
 			continue

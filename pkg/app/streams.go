@@ -8,6 +8,7 @@ import (
 
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
+	"example.com/fanout/pkg/supervisor"
 )
 
 // Streams works on the streams of a manifest, whether its groups run or not.
@@ -48,9 +49,10 @@ func (s *Streams) Trim(ctx context.Context, r manifest.Retention, progress func(
 
 // rules are the rules of a manifest for one stream as Redis needs them.
 func rules(m *manifest.Manifest, r manifest.Retention) redisstream.Retention {
-	required, known := m.Readers(r.Stream)
+	enabled, disabled := m.Readers(r.Stream)
+	required := slices.Concat(enabled, disabled) // a disabled group may have a checkpoint to go on from
 	return redisstream.Retention{
-		Stream: r.Stream, Required: required, Known: known,
+		Stream: r.Stream, Required: required, Known: disabled,
 		MinAge: r.Rules.MinAge, MinLen: r.Rules.MinLen,
 		MaxAge: r.Rules.MaxAge, MaxLen: r.Rules.MaxLen, Drop: r.Rules.Policy == manifest.DropAndReport,
 		IgnoreIdle: r.Rules.IgnoreIdleGroups,
@@ -71,7 +73,7 @@ func trim(ctx context.Context, client *redisstream.Client, r redisstream.Retenti
 		if !further(all) || !all.More {
 			return all, nil
 		}
-		if !pause(ctx, time.Since(began)) {
+		if !supervisor.Pause(ctx, time.Since(began)) {
 			return all, context.Cause(ctx)
 		}
 	}

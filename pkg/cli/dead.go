@@ -14,6 +14,7 @@ import (
 	"example.com/fanout/pkg/app"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) deadCommand() *cobra.Command {
@@ -153,24 +154,24 @@ func (e *env) replay(ctx context.Context, d *app.DeadLetters, choice app.Choice,
 		return fail(err)
 	}
 	if dry {
-		fmt.Fprintf(e.out, "%s would go back to %s\n", plural(int(s.Letters), "letter"), d.Group)
+		fmt.Fprintf(e.out, "%s would go back to %s\n", telemetry.Plural(s.Letters, "letter"), d.Group)
 		e.printFirst(s)
 	} else {
 		progress := e.newProgress(s.Letters)
 		sent, err := d.Replay(ctx, choice, rate, progress.update)
 		progress.end()
 		if err == nil || sent > 0 {
-			fmt.Fprintf(e.out, "%s sent back to %s\n", plural(int(sent), "letter"), d.Group)
+			fmt.Fprintf(e.out, "%s sent back to %s\n", telemetry.Plural(sent, "letter"), d.Group)
 		}
 		if err != nil {
 			return fail(err)
 		}
 	}
 	if s.Replaying > 0 {
-		fmt.Fprintf(e.out, "%s on the way back already\n", plural(int(s.Replaying), "letter"))
+		fmt.Fprintf(e.out, "%s on the way back already\n", telemetry.Plural(s.Replaying, "letter"))
 	}
 	if s.Foreign > 0 {
-		fmt.Fprintf(e.out, "%s of %s left alone: not a letter\n", countOf(s.Foreign, "entry", "entries"), d.Stream)
+		fmt.Fprintf(e.out, "%s of %s left alone: not a letter\n", telemetry.Plural(s.Foreign, "entry"), d.Stream)
 	}
 	return fail(missing(d, s.Missing))
 }
@@ -216,7 +217,7 @@ func (e *env) purge(ctx context.Context, d *app.DeadLetters, choice app.Choice, 
 	if len(choice.IDs) > 0 {
 		n += s.Replaying + s.Foreign
 	}
-	if n > 0 && !yes && !e.confirm(fmt.Sprintf("delete %s of %s? type yes: ", plural(int(n), "letter"), d.Group)) {
+	if n > 0 && !yes && !e.confirm(fmt.Sprintf("delete %s of %s? type yes: ", telemetry.Plural(n, "letter"), d.Group)) {
 		return fail(errors.New("nothing was deleted"))
 	}
 	progress := e.newProgress(n)
@@ -225,12 +226,12 @@ func (e *env) purge(ctx context.Context, d *app.DeadLetters, choice app.Choice, 
 	if err != nil {
 		return fail(err)
 	}
-	fmt.Fprintf(e.out, "%s of %s deleted\n", plural(int(deleted), "letter"), d.Group)
+	fmt.Fprintf(e.out, "%s of %s deleted\n", telemetry.Plural(deleted, "letter"), d.Group)
 	if len(choice.IDs) == 0 && s.Replaying > 0 {
-		fmt.Fprintf(e.out, "%s on the way back to the group left alone; name the ID to delete it all the same\n", plural(int(s.Replaying), "letter"))
+		fmt.Fprintf(e.out, "%s on the way back to the group left alone; name the ID to delete it all the same\n", telemetry.Plural(s.Replaying, "letter"))
 	}
 	if len(choice.IDs) == 0 && s.Foreign > 0 {
-		fmt.Fprintf(e.out, "%s of %s left alone: not a letter; name the ID to delete it all the same\n", countOf(s.Foreign, "entry", "entries"), d.Stream)
+		fmt.Fprintf(e.out, "%s of %s left alone: not a letter; name the ID to delete it all the same\n", telemetry.Plural(s.Foreign, "entry"), d.Stream)
 	}
 	return fail(missing(d, s.Missing))
 }

@@ -85,12 +85,15 @@ func (s deadSite) count(key string) int64 {
 func TestDeadListTable(t *testing.T) {
 	t.Parallel()
 	s := newDeadSite(t)
-	if out, _ := s.dead(exitOK, "list", "audit"); out != "audit has no such dead letters in "+deadStream+"\n" {
+	if out, _ := s.dead(exitOK, "list", "audit"); out != "audit has no dead letters in "+deadStream+"\n" {
 		t.Errorf("a list of nothing:\n%s", out)
 	}
 	s.letter(1, deadletter.Handle, deadletter.ClassError, "bad \x1b[2J line\nsecond line", "event", "{}")
 	s.letter(2, deadletter.Timeout, "timeout", strings.Repeat("long ", 100), "event", "{}")
 	s.redis.Do(t, "XADD", deadStream, "3-0", "somebody", "else")
+	if out, _ := s.dead(exitOK, "list", "audit", "--reason", "panic"); out != "audit has no dead letters of that kind in "+deadStream+"\n" {
+		t.Errorf("a list of none:\n%s", out)
+	}
 	out, _ := s.dead(exitOK, "list", "audit")
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if len(lines) != 4 || !strings.HasPrefix(lines[0], "LETTER") {

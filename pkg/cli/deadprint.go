@@ -15,6 +15,7 @@ import (
 	"example.com/fanout/pkg/deadletter"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // letterTable prints one line a letter.
@@ -53,7 +54,11 @@ func (e *env) listTable(ctx context.Context, d *app.DeadLetters, choice app.Choi
 		return ctx.Err()
 	})
 	if err == nil && !t.shown {
-		fmt.Fprintf(e.out, "%s has no such dead letters in %s\n", d.Group, d.Stream)
+		which := "dead letters"
+		if !choice.All() || !choice.From.IsZero() || choice.Last() != stream.MaxID {
+			which = "dead letters of that kind"
+		}
+		fmt.Fprintf(e.out, "%s has no %s in %s\n", d.Group, which, d.Stream)
 	}
 	return fail(err)
 }
@@ -119,7 +124,7 @@ func (e *env) printLetter(d *app.DeadLetters, l redisstream.Letter, entry stream
 		show("stage", "%s", h.Stage)
 		show("class", "%s", orDash(h.Class))
 		show("error", "%s", h.Error)
-		show("attempts", "%d in %s", h.Attempts, countOf(h.Deliveries, "delivery", "deliveries"))
+		show("attempts", "%d in %s", h.Attempts, telemetry.Plural(h.Deliveries, "delivery"))
 		show("first failure", "%s", h.FirstFailure.Format(time.RFC3339Nano))
 		show("last failure", "%s", h.LastFailure.Format(time.RFC3339Nano))
 		show("handler", "%s in consumer %s", h.Handler, h.Consumer)
@@ -129,13 +134,6 @@ func (e *env) printLetter(d *app.DeadLetters, l redisstream.Letter, entry stream
 	for _, f := range fields {
 		fmt.Fprintf(e.out, "\n%s:\n%s\n", shown(f.Name), shown(f.Value))
 	}
-}
-
-func countOf(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // shown is a field's text, or base64 of what a terminal must not get.

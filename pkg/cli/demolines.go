@@ -57,7 +57,7 @@ func (l *demoLines) print(after time.Duration, groups []fanout.Status) {
 // printDemoEnd prints the summary. What the groups have still to do is not part
 // of it: the Redis that holds it ends with the demo.
 func (e *env) printDemoEnd(d *demoRun, took time.Duration, groups []fanout.Status) {
-	fmt.Fprintf(e.out, "\n%s in %s\n", plural(int(d.published.Load()), "trade"), took.Round(100*time.Millisecond))
+	fmt.Fprintf(e.out, "\n%s in %s\n", telemetry.Plural(d.published.Load(), "trade"), took.Round(100*time.Millisecond))
 	c := columns{right: []bool{1: true, 2: true, 3: true, 4: true}}
 	rows := [][]cell{texts("GROUP", "READ", "SETTLED", "FILTERED", "DEAD", "STATE")}
 	for _, s := range groups {
@@ -71,9 +71,9 @@ func (e *env) printDemoEnd(d *demoRun, took time.Duration, groups []fanout.Statu
 	for _, row := range rows {
 		fmt.Fprintln(e.out, c.line(row))
 	}
-	fmt.Fprintf(e.out, "%s received with a valid signature\n", plural(int(d.signed.Load()), "notification"))
+	fmt.Fprintf(e.out, "%s received with a valid signature\n", telemetry.Plural(d.signed.Load(), "notification"))
 	if n := d.foreign.Load(); n > 0 {
-		fmt.Fprintf(e.out, "%s received without one, or again\n", plural(int(n), "notification"))
+		fmt.Fprintf(e.out, "%s received without one, or again\n", telemetry.Plural(n, "notification"))
 	}
 }
 

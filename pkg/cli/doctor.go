@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/fanout/pkg/app"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) doctorCommand() *cobra.Command {
@@ -66,10 +67,10 @@ func (e *env) printFindings(findings []app.Finding) {
 	}
 	var sum []string
 	if n := counts[app.LevelFail]; n > 0 {
-		sum = append(sum, plural(n, "failure"))
+		sum = append(sum, telemetry.Plural(n, "failure"))
 	}
 	if n := counts[app.LevelWarn]; n > 0 {
-		sum = append(sum, plural(n, "warning"))
+		sum = append(sum, telemetry.Plural(n, "warning"))
 	}
 	if n := counts[app.LevelUnknown]; n > 0 {
 		sum = append(sum, fmt.Sprintf("%d unknown", n))

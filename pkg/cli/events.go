@@ -114,6 +114,6 @@ func (e *env) eventJSON(event telemetry.Event) error {
 }
 
 func (e *env) showDropped(n int64) error {
-	_, err := fmt.Fprintf(e.err, "%s came too fast and are not shown\n", countOf(n, "event", "events"))
+	_, err := fmt.Fprintf(e.err, "%s came too fast and are not shown\n", telemetry.Plural(n, "event"))
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"example.com/fanout/pkg/app"
 	"example.com/fanout/pkg/manifest"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // manifest reads the manifest for a command that needs it. Its faults go to
@@ -34,7 +35,7 @@ func (e *env) printFaults(w io.Writer, faults manifest.Faults) {
 	case errors.Is(err, fs.ErrNotExist):
 		fmt.Fprint(w, firstManifest)
 	default:
-		fmt.Fprintf(w, "%s has %s\n", e.config, plural(errs, "fault"))
+		fmt.Fprintf(w, "%s has %s\n", e.config, telemetry.Plural(errs, "fault"))
 	}
 }
 
@@ -59,11 +60,4 @@ func lines(err error) []string {
 		return all
 	}
 	return strings.Split(err.Error(), "\n")
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

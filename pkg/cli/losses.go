@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/fanout/pkg/admin"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // lossLine is one line on a loss: how many, where, and what may come again.
@@ -14,9 +15,9 @@ func lossLine(l admin.Loss, now time.Time) string {
 	case l.First == nil:
 		what = "nothing"
 	case l.Entries != nil && l.Certain:
-		what = howMany(*l.Entries)
+		what = telemetry.Plural(*l.Entries, "entry")
 	case l.Entries != nil:
-		what = "at most " + howMany(*l.Entries)
+		what = "at most " + telemetry.Plural(*l.Entries, "entry")
 	}
 	text := fmt.Sprintf("%s ago, %s: %s", ago(l.At, now), l.Reason, what)
 	if l.First != nil {
@@ -29,11 +30,4 @@ func lossLine(l admin.Loss, now time.Time) string {
 		text += " (" + printable(l.Note, 200) + ")"
 	}
 	return text
-}
-
-func howMany(n int64) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return number(n) + " entries"
 }

@@ -118,7 +118,7 @@ func TestRebuildAsks(t *testing.T) {
 		}{strings.NewReader(answer), io.Discard}
 		got := e.run(t.Context(), []string{"seek", "g", "--rebuild", "--admin", address})
 		out := c.out.String() + c.err.String()
-		contains(t, out, "g would go on with the first entry; it stood at 7-0", "5 entries come again", "what g has is deleted", "delete what g has stored? type yes: ")
+		contains(t, out, "g would go on with the first entry; it stood at 7-0", "repeats 5 entries", "what g has is deleted", "delete what g has stored? type yes: ")
 		if asked := len(f.asked); got != code || asked != 1 && code != exitOK || asked != 2 && code == exitOK {
 			t.Errorf("answer %q: exit code %d, %d requests: %s", answer, got, asked, out)
 		}
@@ -136,7 +136,7 @@ func TestSeekPrints(t *testing.T) {
 	f := &fakeOperator{seek: admin.Seek{Group: "g", To: stream.ID{Ms: uint64(day.UnixMilli())}.Prev(), Skips: 1, Exact: false, Notes: []string{"a\x1bnote"}}}
 	address := f.serve(t)
 	stdout, _ := call(t, exitOK, "seek", "g", "--to", "2025-11-23", "--admin", address)
-	contains(t, stdout, "g goes on with the first entry from 2025-11-23 00:00:00 on; it was missing in Redis\n", "  more than 1 entry is skipped\n", `  a\x1bnote`)
+	contains(t, stdout, "g goes on with the first entry from 2025-11-23 00:00:00 on; it was missing in Redis\n", "  skips more than 1 entry\n", `  a\x1bnote`)
 	if want := "{To:" + day.Format(time.RFC3339) + " DryRun:false Rebuild:false}"; f.asked[0] != want {
 		t.Errorf("asked for %s, want %s", f.asked[0], want)
 	}

@@ -10,6 +10,7 @@ import (
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) orphansCommand() *cobra.Command {
@@ -50,7 +51,7 @@ func (e *env) printOrphans(all []app.StreamOrphans) {
 	for _, o := range all {
 		name := printable(o.Stream, 200)
 		if len(o.Groups) > 0 {
-			fmt.Fprintf(e.out, "%s: %s that %s does not name\n", name, plural(len(o.Groups), "group"), e.config)
+			fmt.Fprintf(e.out, "%s: %s that %s does not name\n", name, telemetry.Plural(len(o.Groups), "group"), e.config)
 			e.printNeeds(o.Groups, func(n redisstream.Need) string {
 				if n.Consumers == 0 {
 					return "without consumers"
@@ -61,18 +62,13 @@ func (e *env) printOrphans(all []app.StreamOrphans) {
 		if len(o.Consumers) == 0 {
 			continue
 		}
-		fmt.Fprintf(e.out, "%s: %s left entries behind\n", name, plural(len(o.Consumers), "consumer"))
+		fmt.Fprintf(e.out, "%s: %s left entries behind\n", name, telemetry.Plural(len(o.Consumers), "consumer"))
 		c := columns{right: []bool{2: true}}
 		rows := [][]cell{texts("  GROUP", "CONSUMER", "PENDING", "OLDEST PENDING", "IDLE")}
 		for _, one := range o.Consumers {
 			rows = append(rows, texts("  "+printable(one.Group, 200), printable(one.Name, 200), number(one.Pending), one.OldestPending.String(), idle(one.Idle)))
 		}
-		for _, row := range rows {
-			c.fit(row)
-		}
-		for _, row := range rows {
-			fmt.Fprintln(e.out, c.line(row))
-		}
+		e.printRows(&c, rows)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/fanout/pkg/admin"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) pendingCommand() *cobra.Command {
@@ -84,7 +85,7 @@ func (e *env) printPending(p admin.PendingPage) {
 		fmt.Fprintf(e.out, "%s has nothing pending\n", p.Group)
 		return
 	}
-	fmt.Fprintf(e.out, "%s has %s pending, from %s to %s\n\n", p.Group, countOf(p.Total, "entry", "entries"), withTime(p.Oldest), withTime(p.Newest))
+	fmt.Fprintf(e.out, "%s has %s pending, from %s to %s\n\n", p.Group, telemetry.Plural(p.Total, "entry"), withTime(p.Oldest), withTime(p.Newest))
 	totals := columns{right: []bool{1: true}}
 	rows := [][]cell{texts("CONSUMER", "PENDING")}
 	for _, c := range p.Consumers {

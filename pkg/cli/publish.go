@@ -103,7 +103,7 @@ func (e *env) publish(ctx context.Context, f publishFlags) error {
 		err = nil // interrupted is the usual end
 	}
 	if err == nil || sent > 0 {
-		fmt.Fprintf(e.out, "%s appended to %s\n", plural(int(sent), "trade"), target.Stream)
+		fmt.Fprintf(e.out, "%s appended to %s\n", telemetry.Plural(sent, "trade"), target.Stream)
 	}
 	return fail(err)
 }

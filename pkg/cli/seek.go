@@ -11,6 +11,7 @@ import (
 
 	"example.com/fanout/pkg/admin"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) seekCommand() *cobra.Command {
@@ -141,7 +142,7 @@ func (e *env) printPosition(p admin.Position) {
 	if p.FirstEntry != nil {
 		first = "from " + withTime(p.FirstEntry)
 	}
-	show("stream", "%s: %s %s, last ID %s", p.Stream, countOf(p.Length, "entry", "entries"), first, withTime(p.LastGenerated))
+	show("stream", "%s: %s %s, last ID %s", p.Stream, telemetry.Plural(p.Length, "entry"), first, withTime(p.LastGenerated))
 }
 
 // withTime is an ID with its time, where that can be one.
@@ -183,15 +184,15 @@ func (e *env) printSeek(s admin.Seek) {
 	}
 	switch {
 	case s.Repeats > 0 && s.Rebuild:
-		fmt.Fprintf(e.out, "  %s%s again\n", least, countOf(s.Repeats, "entry comes", "entries come"))
+		fmt.Fprintf(e.out, "  repeats %s%s\n", least, telemetry.Plural(s.Repeats, "entry"))
 	case s.Repeats > 0 && s.Effect != "":
-		fmt.Fprintf(e.out, "  %s%s again; a repeated entry %s\n", least, countOf(s.Repeats, "entry comes", "entries come"), printable(s.Effect, 200))
+		fmt.Fprintf(e.out, "  repeats %s%s; a repeated entry %s\n", least, telemetry.Plural(s.Repeats, "entry"), printable(s.Effect, 200))
 	case s.Repeats > 0:
-		fmt.Fprintf(e.out, "  %s%s again; what the handler makes of a repeated entry is not known\n", least, countOf(s.Repeats, "entry comes", "entries come"))
+		fmt.Fprintf(e.out, "  repeats %s%s; what the handler makes of a repeated entry is not known\n", least, telemetry.Plural(s.Repeats, "entry"))
 	case s.Skips > 0:
-		fmt.Fprintf(e.out, "  %s%s skipped\n", least, countOf(s.Skips, "entry is", "entries are"))
+		fmt.Fprintf(e.out, "  skips %s%s\n", least, telemetry.Plural(s.Skips, "entry"))
 	default:
-		fmt.Fprintln(e.out, "  no entry is repeated or skipped")
+		fmt.Fprintln(e.out, "  repeats and skips nothing")
 	}
 	for _, note := range s.Notes {
 		fmt.Fprintf(e.out, "  %s\n", printable(note, 400))

@@ -143,7 +143,7 @@ func (e *env) checkGroups(ctx context.Context, client runningFanout, err error, 
 	case degraded > 0:
 		return &exitError{code: checkDegraded}
 	}
-	fmt.Fprintf(e.out, "OK %s\n", plural(len(groups), "group"))
+	fmt.Fprintf(e.out, "OK %s\n", telemetry.Plural(len(groups), "group"))
 	return nil
 }
 

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -312,5 +315,24 @@ func TestNoRunningFanout(t *testing.T) {
 		contains(t, stderr, "admin.listen is off in "+off)
 		_, stderr = call(t, exitFailure, append(command, "-c", write(t, "messy.yaml", messy))...)
 		contains(t, stderr, "unknown key", "has 3 faults")
+	}
+}
+
+// The README shows the table as it is: with TREND on a terminal, without it
+// elsewhere.
+func TestReadmeShowsTheTable(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{terminal: func(io.Writer) bool { return false }}
+	for command, width := range map[string]int{"status": 0, "status --watch": 500} {
+		want := strings.Fields(e.groupTable(nil, width, time.Now())[0])
+		_, shown, ok := strings.Cut(string(text), "fanout "+command+"\nGROUP")
+		head, _, _ := strings.Cut(shown, "\n")
+		if got := strings.Fields("GROUP" + head); !ok || !slices.Equal(got, want) {
+			t.Errorf("the table of fanout %s has the columns\n%s\nand in the README\n%s", command, want, got)
+		}
 	}
 }

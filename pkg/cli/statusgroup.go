@@ -28,10 +28,10 @@ func (e *env) groupLines(g admin.GroupStatus, width int, now time.Time) []string
 		told = []string{printable(v.Why, longestReason)}
 	}
 	for _, line := range told {
-		lines = append(lines, "  "+line)
+		lines = append(lines, wrap("  "+line, width)...)
 	}
 	if v.Do != "" && v.Code != telemetry.VerdictOK {
-		lines = append(lines, "  "+toDo(g))
+		lines = append(lines, wrap("  "+toDo(g), width)...)
 	}
 	var c columns
 	c.fit(texts("  incarnation"))
@@ -50,7 +50,7 @@ func (e *env) groupLines(g admin.GroupStatus, width int, now time.Time) []string
 	if g.NextRetry != nil {
 		show("next try", "in %s", span(max(0, g.NextRetry.Sub(now))))
 	}
-	show("lag", "%s%s", lag(g), seconds(", of %s ago", nonzero(g.LagSeconds)))
+	show("lag", "%s%s", orUnknown(g.Lag), seconds(", of %s ago", nonzero(g.LagSeconds)))
 	show("pending", "%s%s", pending(g), seconds(", the oldest of %s ago", nonzero(g.OldestPendingSeconds)))
 	if width > 0 {
 		show("trend", "%s  of the last minute", sparkline(g.BacklogHistory))
@@ -69,7 +69,7 @@ func (e *env) groupLines(g admin.GroupStatus, width int, now time.Time) []string
 		show("loss", "%s", lossLine(l, now))
 	}
 	if g.LettersDropped > 0 {
-		show("dropped", "%s, to make room for new ones", plural(int(g.LettersDropped), "dead letter"))
+		show("dropped", "%s, to make room for new ones", telemetry.Plural(g.LettersDropped, "dead letter"))
 	}
 	if total := total(g.Restarts); total > 0 {
 		show("restarts", "%d%s", total, parts(g.Restarts))

@@ -36,7 +36,7 @@ var tableColumns = []column{
 	{"STATE", false, 5, func(e *env, g admin.GroupStatus, _ time.Time) cell {
 		return cell{orDash(g.State), e.stateColour(g.State)}
 	}},
-	{"LAG", true, 0, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: lag(g)} }},
+	{"LAG", true, 0, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: orUnknown(g.Lag)} }},
 	{"PENDING", true, 2, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: pending(g)} }},
 	{"TREND", false, 3, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: sparkline(g.BacklogHistory)} }},
 	{"RATE", true, 1, func(_ *env, g admin.GroupStatus, _ time.Time) cell {
@@ -214,13 +214,6 @@ func total(counts map[string]int64) (n int64) {
 		n += c
 	}
 	return n
-}
-
-func lag(g admin.GroupStatus) string {
-	if g.Lag == nil {
-		return "unknown"
-	}
-	return number(*g.Lag)
 }
 
 func pending(g admin.GroupStatus) string {

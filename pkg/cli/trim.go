@@ -12,6 +12,7 @@ import (
 	"example.com/fanout/pkg/app"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 func (e *env) trimCommand() *cobra.Command {
@@ -90,7 +91,7 @@ func (e *env) trim(ctx context.Context, s *app.Streams, chosen []manifest.Retent
 		}
 		if err != nil {
 			if t.Entries > 0 && !dry {
-				err = fmt.Errorf("after %s of %s were trimmed: %w", countOf(t.Entries, "entry", "entries"), r.Stream, err)
+				err = fmt.Errorf("after %s of %s were trimmed: %w", telemetry.Plural(t.Entries, "entry"), r.Stream, err)
 			}
 			return fail(err)
 		}

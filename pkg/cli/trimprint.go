@@ -8,6 +8,7 @@ import (
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 // streamJSON is what a trim, or a look, found in one stream.
@@ -50,8 +51,8 @@ type lostJSON struct {
 
 func newStreamJSON(r manifest.Retention, t redisstream.Trimmed) streamJSON {
 	out := streamJSON{
-		Stream: r.Stream, There: t.There, Missing: append([]string{}, t.Missing...), Entries: t.Entries, Last: idOrNull(t.Last),
-		Length: t.Length, First: idOrNull(t.First), OverLen: t.OverLen, OverAgeSeconds: t.OverAge.Seconds(),
+		Stream: r.Stream, There: t.There, Missing: append([]string{}, t.Missing...), Entries: t.Entries, Last: t.Last.OrNil(),
+		Length: t.Length, First: t.First.OrNil(), OverLen: t.OverLen, OverAgeSeconds: t.OverAge.Seconds(),
 		Holding: []string{}, Groups: []needJSON{},
 	}
 	for _, n := range t.Holding() {
@@ -66,26 +67,20 @@ func newStreamJSON(r manifest.Retention, t redisstream.Trimmed) streamJSON {
 func newNeedJSON(n redisstream.Need) needJSON {
 	out := needJSON{
 		Group: n.Group, Known: n.Known, Ignored: n.Ignored, Consumers: n.Consumers, Pending: n.Pending,
-		OldestPending: idOrNull(n.OldestPending), LastDelivered: n.LastDelivered, Undelivered: countOrNull(n.Undelivered), From: n.From,
+		OldestPending: n.OldestPending.OrNil(), LastDelivered: n.LastDelivered, Undelivered: countOrNil(n.Undelivered), From: n.From,
 	}
 	if n.Idle >= 0 {
 		seconds := n.Idle.Seconds()
 		out.IdleSeconds = &seconds
 	}
 	if n.Lost() {
-		out.Lost = &lostJSON{countOrNull(n.LostUndelivered), n.LostPending, n.LostFrom, n.LostTo}
+		out.Lost = &lostJSON{countOrNil(n.LostUndelivered), n.LostPending, n.LostFrom, n.LostTo}
 	}
 	return out
 }
 
-func idOrNull(id stream.ID) *stream.ID {
-	if id.IsZero() {
-		return nil
-	}
-	return &id
-}
-
-func countOrNull(n int64) *int64 {
+// countOrNil is nil for a number that is not known, which is negative.
+func countOrNil(n int64) *int64 {
 	if n < 0 {
 		return nil
 	}
@@ -111,13 +106,13 @@ func (e *env) printTrimmed(r manifest.Retention, t redisstream.Trimmed, dry bool
 	if t.Entries > 0 {
 		upTo = ", up to " + t.Last.String()
 	}
-	say("%s %s%s; %d left", countOf(t.Entries, "entry", "entries"), verb, upTo, t.Length)
+	say("%s %s%s; %d left", telemetry.Plural(t.Entries, "entry"), verb, upTo, t.Length)
 	if len(t.Missing) > 0 {
 		say("nothing is trimmed while a group is missing in Redis: %s", strings.Join(t.Missing, ", "))
 	}
 	for _, n := range t.Groups {
 		if n.Lost() {
-			say("%s %slose %s undelivered and %d pending entries between %s and %s", n.Group, would, orUnknown(n.LostUndelivered), n.LostPending, n.LostFrom, n.LostTo)
+			say("%s %slose %s undelivered and %d pending entries between %s and %s", n.Group, would, orUnknown(countOrNil(n.LostUndelivered)), n.LostPending, n.LostFrom, n.LostTo)
 		}
 	}
 	needed := ""
@@ -125,7 +120,7 @@ func (e *env) printTrimmed(r manifest.Retention, t redisstream.Trimmed, dry bool
 		needed += [...]string{", needed by ", ", "}[min(i, 1)] + n.Group
 	}
 	if t.OverLen > 0 {
-		say("%s more than max_len %d%s", countOf(t.OverLen, "entry", "entries"), r.Rules.MaxLen, needed)
+		say("%s more than max_len %d%s", telemetry.Plural(t.OverLen, "entry"), r.Rules.MaxLen, needed)
 	}
 	if t.OverAge > 0 {
 		say("the oldest entry is %s older than max_age %s%s", t.OverAge.Round(time.Second), r.Rules.MaxAge, needed)
@@ -153,22 +148,17 @@ func (e *env) printNeeds(groups []redisstream.Need, remark func(redisstream.Need
 		if !n.OldestPending.IsZero() {
 			oldest = n.OldestPending.String()
 		}
-		rows = append(rows, texts("  "+printable(n.Group, 200), n.From.String(), number(n.Pending), oldest, orUnknown(n.Undelivered), idle(n.Idle), remark(n)))
+		rows = append(rows, texts("  "+printable(n.Group, 200), n.From.String(), number(n.Pending), oldest, orUnknown(countOrNil(n.Undelivered)), idle(n.Idle), remark(n)))
 	}
-	for _, row := range rows {
-		c.fit(row)
-	}
-	for _, row := range rows {
-		fmt.Fprintln(e.out, c.line(row))
-	}
+	e.printRows(&c, rows)
 }
 
-// orUnknown is a number that may be unknown.
-func orUnknown(n int64) string {
-	if n < 0 {
+// orUnknown is a number as people read it, where nil is unknown.
+func orUnknown(n *int64) string {
+	if n == nil {
 		return "unknown"
 	}
-	return number(n)
+	return number(*n)
 }
 
 // idle is how long ago somebody did something; "-" where nobody asked or knows.

@@ -115,17 +115,19 @@ func cut(line string, width int) string {
 		return line
 	}
 	var b strings.Builder
-	n, escape := 0, false
+	n, end, escape := 0, 0, false // end of the first width-1
 	for _, r := range line {
 		switch {
 		case r == '\x1b':
 			escape = true
 		case escape:
 			escape = r != 'm'
-		case n == width-1:
-			b.WriteString("…" + plain)
-			return b.String()
+		case n == width:
+			return b.String()[:end] + "…" + plain
 		default:
+			if n == width-1 {
+				end = b.Len()
+			}
 			n++
 		}
 		b.WriteRune(r)

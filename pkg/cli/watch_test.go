@@ -44,6 +44,22 @@ func TestWatchOnTerminal(t *testing.T) {
 	contains(t, frame, "analytics", "TRIPPED", clearRest)
 }
 
+// What is wrong with one group is wrapped, not cut off.
+func TestWatchOfOneGroup(t *testing.T) {
+	t.Parallel()
+	groups := someGroups()
+	g := &groups.groups[1]
+	g.Problems = []string{"sink unavailable: " + strings.Repeat("word ", 20) + "the end of the reason"}
+	g.Verdict.Do = strings.Repeat("hint ", 20) + "the end of the hint"
+	c := &caller{terminal: true, width: 60}
+	cancel, wait := c.start(t, "status", "notifications", "--watch", "--admin", groups.serve(t))
+	c.waitFor(t, home, 2)
+	cancel()
+	wait()
+	frame := escapes.Replace(strings.Split(c.out.String(), home)[1])
+	contains(t, strings.Join(strings.Fields(frame), " "), "the end of the reason", "the end of the hint")
+}
+
 var escapes = strings.NewReplacer(plain, "", faint, "", red, "", green, "", yellow, "", clearLine, "", clearRest, "", leaveScreen, "")
 
 // Elsewhere one table comes after the other, or one line of JSON.
@@ -113,6 +129,11 @@ func TestCut(t *testing.T) {
 		{"short", 10, "short"},
 		{"rather long", 5, "rath…" + plain},
 		{red + "rather long" + plain, 5, red + "rath…" + plain},
+		{"exact", 5, "exact"},
+		{"exäct", 5, "exäct"},
+		{red + "exact" + plain, 5, red + "exact" + plain},
+		{"exact" + red + "!" + plain, 5, "exac…" + plain},
+		{"xy", 1, "…" + plain},
 		{red + "fits" + plain, 5, red + "fits" + plain},
 		{"any", 0, "any"},
 	} {

@@ -117,11 +117,35 @@ type Status struct {
 	Connection   Connection // that it reads over
 
 	RedisError  string // why it backs off; empty when Redis answers
-	Hold        string // why it takes nothing new though Redis answers: sink unavailable, dead letters full
-	HoldSince   time.Time
-	HoldNext    time.Time // next try
-	LastFailure string    // of the handler
+	Hold        Hold   // why it takes nothing new though Redis answers
+	LastFailure string // of the handler
 	FailedAt    time.Time
+}
+
+// Hold is why a consumer takes nothing new. The zero Hold is no reason.
+type Hold struct {
+	Kind  HoldKind
+	Error string // "" where Kind says it all
+	Since time.Time
+	Next  time.Time // try; zero: not known
+}
+
+// HoldKind says in some words what is in the way; "" is nothing.
+type HoldKind string
+
+// The kinds.
+const (
+	SinkDown    HoldKind = "sink unavailable"
+	NoneThrough HoldKind = "entries wait, none has got through" // the sink refuses single deliveries
+	LettersFull HoldKind = "dead letters full"
+)
+
+// Text is the reason in words.
+func (h Hold) Text() string {
+	if h.Error == "" {
+		return string(h.Kind)
+	}
+	return string(h.Kind) + ": " + h.Error
 }
 
 // Connection is what the Source of a consumer reads over. The zero Connection is

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/handler"
-	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
 )
 
@@ -24,7 +24,7 @@ func TestLettersFull(t *testing.T) {
 		if n := len(r.server.Letters(groupName)); n != 2 {
 			t.Errorf("%d letters, want 2", n)
 		}
-		if s := c.Status(); s.Hold != stream.ErrDeadLettersFull.Error() || s.RedisError != "" || s.HoldSince.IsZero() || s.HoldNext.IsZero() {
+		if s := c.Status(); s.Hold.Kind != consumer.LettersFull || s.RedisError != "" || s.Hold.Since.IsZero() || s.Hold.Next.IsZero() {
 			t.Errorf("status %+v, want it holding", s)
 		}
 		later := r.add(5)
@@ -39,7 +39,7 @@ func TestLettersFull(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		r.wantAcked(later...)
-		if s := c.Status(); s.Hold != "" {
+		if s := c.Status(); s.Hold != (consumer.Hold{}) {
 			t.Errorf("status %+v, want no hold", s)
 		}
 		_ = c.stop(handler.ErrStopping)

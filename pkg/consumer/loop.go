@@ -227,14 +227,14 @@ func (l *loop) publish(state State) {
 			s.RedisError = f.err.Error()
 		}
 	}
-	s.Hold, s.HoldSince, s.HoldNext = "", time.Time{}, time.Time{}
+	s.Hold = Hold{}
 	switch {
 	case l.sink.down:
-		s.Hold, s.HoldSince, s.HoldNext = "sink unavailable: "+l.sink.err.Error(), l.sink.since, l.sink.next
+		s.Hold = Hold{SinkDown, l.sink.err.Error(), l.sink.since, l.sink.next}
 	case l.doubt.err != nil:
-		s.Hold, s.HoldSince = "entries wait, none has got through since: "+l.doubt.err.Error(), l.doubt.since
+		s.Hold = Hold{Kind: NoneThrough, Error: l.doubt.err.Error(), Since: l.doubt.since}
 	case !l.settle.fullSince.IsZero():
-		s.Hold, s.HoldSince, s.HoldNext = stream.ErrDeadLettersFull.Error(), l.settle.fullSince, l.settle.letters.until
+		s.Hold = Hold{Kind: LettersFull, Since: l.settle.fullSince, Next: l.settle.letters.until}
 	}
 }
 

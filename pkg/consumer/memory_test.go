@@ -81,6 +81,31 @@ func TestStopGivesBackTheRest(t *testing.T) {
 	}
 }
 
+// The stop comes while the answer is on its way.
+func TestStopGivesBackTheRestOfAReadUnderWay(t *testing.T) {
+	bubble(t, func(r *rig) {
+		ids := r.large(8)
+		c := r.start("c-0", &recorder{}, upTo(1500), rewire(func(s *rewired) {
+			s.read = func(_ context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+				err := s.Source.Read(context.Background(), c, limit, wait)
+				time.Sleep(2 * time.Second)
+				return err
+			}
+		}))
+		pass(time.Second)
+		_ = c.stop(handler.ErrStopping)
+		want := map[stream.ID]int64{}
+		for _, id := range ids {
+			want[id] = 0
+		}
+		r.wantPending(want)
+		r.wantAccounted()
+		if free := r.steal(minIdle); len(free) != len(ids) {
+			r.Errorf("%d of %d can be claimed at once", len(free), len(ids))
+		}
+	})
+}
+
 // What has waited on the connection for too long may be another's by now: it is
 // touched before it is handled.
 func TestStaleRest(t *testing.T) {

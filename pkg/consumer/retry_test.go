@@ -84,7 +84,7 @@ func TestVerdict(t *testing.T) {
 					failed--
 				}
 				if n := r.metrics.HandleErrors[c.reason].Load(); n != int64(failed) {
-					t.Errorf("%d failed calls for reason %s, want %d", n, c.reason, failed)
+					t.Errorf("%d failed calls for reason %d, want %d", n, c.reason, failed)
 				}
 				if n := r.metrics.Retries.Load(); n != int64(c.calls-1) {
 					t.Errorf("%d retries, want %d", n, c.calls-1)

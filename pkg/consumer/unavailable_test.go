@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/handler"
 )
 
@@ -38,7 +39,7 @@ func TestUnavailable(t *testing.T) {
 				ids = append(ids, r.add(500)...)
 				time.Sleep(10*time.Minute - 10*time.Second)
 				s := running.Status()
-				if !strings.Contains(s.Hold, errSink.Error()) || !s.HoldSince.Equal(r.began.Add(2*time.Second+time.Millisecond)) || s.HoldNext.IsZero() {
+				if s.Hold.Kind != consumer.SinkDown || !strings.Contains(s.Hold.Error, errSink.Error()) || !s.Hold.Since.Equal(r.began.Add(2*time.Second+time.Millisecond)) || s.Hold.Next.IsZero() {
 					t.Errorf("status %+v, want it holding since the outage began", s)
 				}
 				if n := len(r.server.Pending(groupName)); n != 5 {
@@ -65,7 +66,7 @@ func TestUnavailable(t *testing.T) {
 						}
 					}
 				}
-				if s := running.Status(); s.Hold != "" {
+				if s := running.Status(); s.Hold != (consumer.Hold{}) {
 					t.Errorf("status %+v, want no hold", s)
 				}
 				_ = running.stop(handler.ErrStopping)
@@ -103,11 +104,11 @@ func TestSinkAnswers(t *testing.T) {
 				running := r.start("c-0", h, func(cfg *config) { cfg.BatchSize, cfg.Timeout, cfg.Retry.Min = 1, 2*time.Second, time.Second })
 				r.add(1)
 				time.Sleep(500 * time.Millisecond)
-				if running.Status().Hold == "" {
+				if running.Status().Hold.Kind == "" {
 					t.Fatal("no hold after the first call")
 				}
 				time.Sleep(2600 * time.Millisecond)
-				if up := running.Status().Hold == ""; up != c.up || len(h.all()) < 2 {
+				if up := running.Status().Hold.Kind == ""; up != c.up || len(h.all()) < 2 {
 					t.Errorf("up %v after %d calls, want %v", up, len(h.all()), c.up)
 				}
 			})
@@ -132,11 +133,11 @@ func TestNamedOutageIsSeen(t *testing.T) {
 		running := r.start("c-0", h)
 		ids := r.add(5)
 		time.Sleep(30 * time.Second)
-		if s := running.Status(); !strings.Contains(s.Hold, errSink.Error()) || s.HoldSince.IsZero() || s.LastFailure == "" {
+		if s := running.Status(); s.Hold.Kind != consumer.NoneThrough || !strings.Contains(s.Hold.Error, errSink.Error()) || s.Hold.Since.IsZero() || s.LastFailure == "" {
 			t.Errorf("while nothing gets through: %+v", s)
 		}
 		time.Sleep(2 * time.Minute)
-		if s := running.Status(); s.Hold != "" {
+		if s := running.Status(); s.Hold != (consumer.Hold{}) {
 			t.Errorf("afterwards: %+v", s)
 		}
 		r.wantAcked(ids...)

@@ -21,34 +21,43 @@ type RestartNote struct {
 	At    time.Time
 }
 
-// Hold is why a group takes nothing new although it runs.
-type Hold struct {
-	Since time.Time
-	Error string
-	Next  time.Time // try; zero: not known
-}
-
-// holdOf is the hold that began first among those of the consumers for which
-// wanted holds; its next try is the first of any. Nil for none.
-func holdOf(consumers []consumer.Status, wanted func(text string) bool) *Hold {
-	var h *Hold
+// holds are those of the consumers, one of a kind: the first to have begun, with
+// the next try of any. What began first comes first.
+func holds(consumers []consumer.Status) []consumer.Hold {
+	var all []consumer.Hold
 	for _, c := range consumers {
-		if c.Hold == "" || !wanted(c.Hold) {
-			continue
+		h := c.Hold
+		i := slices.IndexFunc(all, func(known consumer.Hold) bool { return known.Kind == h.Kind })
+		switch {
+		case h.Kind == "":
+		case i < 0:
+			all = append(all, h)
+		default:
+			next := all[i].Next
+			if next.IsZero() || !h.Next.IsZero() && h.Next.Before(next) {
+				next = h.Next
+			}
+			if h.Since.Before(all[i].Since) {
+				all[i] = h
+			}
+			all[i].Next = next
 		}
-		next := c.HoldNext
-		if h != nil && (next.IsZero() || !h.Next.IsZero() && h.Next.Before(next)) {
-			next = h.Next
-		}
-		if h == nil || c.HoldSince.Before(h.Since) {
-			h = &Hold{Since: c.HoldSince, Error: c.Hold}
-		}
-		h.Next = next
 	}
-	return h
+	slices.SortStableFunc(all, func(a, b consumer.Hold) int { return a.Since.Compare(b.Since) })
+	return all
 }
 
-func isFull(text string) bool { return text == stream.ErrDeadLettersFull.Error() }
+// Breaker is what the group waits for while its sink is down, else nil.
+func (s *Status) Breaker() *consumer.Hold { return s.hold(consumer.SinkDown, consumer.NoneThrough) }
+
+func (s *Status) hold(kinds ...consumer.HoldKind) *consumer.Hold {
+	for i, h := range s.Holds {
+		if slices.Contains(kinds, h.Kind) {
+			return &s.Holds[i]
+		}
+	}
+	return nil
+}
 
 // redisError is what one of the consumers hears from Redis, "" for no error.
 func (s *Status) redisError() string {
@@ -82,6 +91,7 @@ func (g *group) assess(ended <-chan struct{}) {
 		select {
 		case <-tick.C:
 			s := g.status(g.m)
+			g.remember(&s)
 			g.tell(&told, &s)
 		case <-ended:
 			return
@@ -108,13 +118,14 @@ func (g *group) tell(was *told, s *Status) {
 		}
 		was.verdict = v.Code
 	}
-	switch down := s.Breaker != nil; {
+	b := s.Breaker()
+	switch down := b != nil; {
 	case down && !was.breaker:
-		feed.Say(name, telemetry.EventSinkDown, "%s", s.Breaker.Error)
+		feed.Say(name, telemetry.EventSinkDown, "%s", b.Text())
 	case !down && was.breaker:
 		feed.Say(name, telemetry.EventSinkUp, "sink available again")
 	}
-	was.breaker = s.Breaker != nil
+	was.breaker = b != nil
 	switch err := s.redisError(); {
 	case err != "" && !was.redis:
 		feed.Say(name, telemetry.EventError, "redis: %s", err)
@@ -162,7 +173,7 @@ func newLetters(was, is [telemetry.NumStages]int64) string {
 	if total == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s written (%s)", count(total, "dead letter", "dead letters"), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s written (%s)", telemetry.Plural(total, "dead letter"), strings.Join(parts, ", "))
 }
 
 // observePosition takes what Redis has told into the window.
@@ -180,26 +191,20 @@ func (g *group) observePosition(info *stream.GroupInfo, now time.Time) {
 	s := look(info, read, settled, now)
 	s.rests = g.state != telemetry.StateRunning || slices.ContainsFunc(g.everyConsumer(), func(c *consumer.Consumer) bool {
 		is := c.Status()
-		return is.Hold != "" || is.RedisError != ""
+		return is.Hold.Kind != "" || is.RedisError != ""
 	})
 	g.window = g.window.add(s)
 }
 
-// judgeNow fills in the verdict and all that is made of the window.
-func (g *group) judgeNow(s *Status) {
-	now := time.Now()
+// remember makes a verdict the one that later ones go by, and shows it in the metrics.
+func (g *group) remember(s *Status) {
 	g.mu.Lock()
-	samples := g.window
-	v := judge(*s, samples, g.verdict, now)
-	g.verdict = v
+	g.verdict = s.Verdict
 	g.mu.Unlock()
-	s.Verdict = v
-	s.Short, s.Long = samples.rates(shortRate), samples.rates(windowSpan)
-	s.Drain, s.Backlog = samples.drain(), samples.history()
-	g.telemetry.SetVerdict(v.Code)
+	g.telemetry.SetVerdict(s.Verdict.Code)
 	g.telemetry.Drain.Set(s.Drain)
 	g.telemetry.SinkDown.Set(0)
-	if s.Breaker != nil {
+	if s.Breaker() != nil {
 		g.telemetry.SinkDown.Set(1)
 	}
 }

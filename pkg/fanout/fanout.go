@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -242,6 +241,7 @@ func (f *Fanout) start(m manifest.Group, h handler.Handler) {
 	f.running.Go(func() {
 		defer close(g.done)
 		if err := g.serve(); err != nil {
+			g.logger.Warn("group stopped with entries unsettled, they come again", telemetry.KeyError, err)
 			f.leftUndone(err)
 		}
 	})
@@ -334,16 +334,4 @@ func (f *Fanout) CaughtUp(ctx context.Context) error {
 // find is the group of a name that the manifest has.
 func find(m *manifest.Manifest, name string) manifest.Group {
 	return m.Groups[slices.IndexFunc(m.Groups, func(g manifest.Group) bool { return g.Name == name })]
-}
-
-// pause waits, and reports false when ctx was done before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

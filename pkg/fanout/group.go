@@ -256,7 +256,7 @@ func (g *group) caughtUp(ctx context.Context) error {
 			return nil
 		default:
 		}
-		if !pause(ctx, poll) {
+		if !supervisor.Pause(ctx, poll) {
 			return context.Cause(ctx)
 		}
 	}

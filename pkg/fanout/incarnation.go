@@ -54,7 +54,7 @@ func (g *group) incarnation(ctx context.Context, _ int) error {
 		if time.Since(began) > time.Minute {
 			n = 1
 		}
-		if !pause(ctx, redisBackoff.Delay(n)) {
+		if !supervisor.Pause(ctx, redisBackoff.Delay(n)) {
 			return nil
 		}
 	}
@@ -114,7 +114,7 @@ func (e *engine) open(ctx context.Context) error {
 			fault.Fault(err)
 			g.setStartErr(err.Error())
 		}
-		if !pause(ctx, redisBackoff.Delay(n)) {
+		if !supervisor.Pause(ctx, redisBackoff.Delay(n)) {
 			return context.Cause(ctx)
 		}
 	}
@@ -326,7 +326,7 @@ func freeAll(ctx context.Context, source consumer.Source) (err error) {
 func (e *engine) sweep() error {
 	const reapEvery, leastIdle = 10 * time.Minute, time.Hour
 	reaped := time.Now()
-	for n := 0; pause(e.ctx, e.g.m.Claim.Interval); n++ {
+	for n := 0; supervisor.Pause(e.ctx, e.g.m.Claim.Interval); n++ {
 		consumers := e.g.running()
 		if len(consumers) == 0 {
 			continue

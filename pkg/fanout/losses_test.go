@@ -191,14 +191,14 @@ func TestHoldsAreOne(t *testing.T) {
 			s := r.status("a")
 			first, next := time.Now(), time.Now().Add(time.Hour)
 			for _, c := range s.Consumers {
-				if c.Hold == "" {
+				if c.Hold.Kind == "" {
 					continue
 				}
-				if c.HoldSince.Before(first) {
-					first = c.HoldSince
+				if c.Hold.Since.Before(first) {
+					first = c.Hold.Since
 				}
-				if c.HoldNext.Before(next) {
-					next = c.HoldNext
+				if c.Hold.Next.Before(next) {
+					next = c.Hold.Next
 				}
 			}
 			want := fmt.Sprintf("sink unavailable since %s, next try in %s: sink fails",

@@ -26,7 +26,7 @@ func (e *engine) replay() error {
 	e.all.Go(supervisor.Guard(func() error {
 		for {
 			c.Claim()
-			if !pause(e.ctx, e.g.m.Claim.Interval) {
+			if !supervisor.Pause(e.ctx, e.g.m.Claim.Interval) {
 				return nil
 			}
 		}

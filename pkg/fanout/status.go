@@ -3,7 +3,6 @@ package fanout
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/fanout/pkg/consumer"
@@ -34,10 +33,8 @@ type Status struct {
 
 	Restarts []RestartNote // the latest 16, oldest first
 
-	// Breaker is set while the group's sink is down, Full while its dead letters
-	// are; StartError is why it does not get to run.
-	Breaker, Full *Hold
-	StartError    string
+	Holds      []consumer.Hold // why it takes nothing new, one of a kind
+	StartError string          // why it does not get to run
 
 	Verdict     Verdict
 	Short, Long Rates     // over ten seconds, over a minute
@@ -84,7 +81,7 @@ func (g *group) status(m manifest.Group) Status {
 		Restarts: slices.Clone(g.restarts), StartError: g.startErr,
 		Losses: g.losses, Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
 	}
-	consumers := g.everyConsumer()
+	consumers, samples, verdict := g.everyConsumer(), g.window, g.verdict
 	g.mu.Unlock()
 	s.Abandoned, _ = g.f.remnants.calls(g.key)
 	s.Suspended, _ = g.f.suspension(m.Name)
@@ -96,24 +93,25 @@ func (g *group) status(m manifest.Group) Status {
 			s.Stalled = append(s.Stalled, cs.Name)
 		}
 	}
-	s.Breaker = holdOf(s.Consumers, func(text string) bool { return !isFull(text) })
-	s.Full = holdOf(s.Consumers, isFull)
-	s.Problems = problems(s, s.StartError)
-	g.judgeNow(&s)
+	s.Holds = holds(s.Consumers)
+	s.Problems = problems(s)
+	s.Verdict = judge(s, samples, verdict, time.Now())
+	s.Short, s.Long = samples.rates(shortRate), samples.rates(windowSpan)
+	s.Drain, s.Backlog = samples.drain(), samples.history()
 	return s
 }
 
 // problems are what keeps a group from doing its work although it has not
 // failed, each as a sentence for the operator.
-func problems(s Status, startErr string) []string {
+func problems(s Status) []string {
 	var all []string
 	add := func(format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); !slices.Contains(all, text) {
 			all = append(all, text)
 		}
 	}
-	if startErr != "" {
-		add("%s", startErr)
+	if s.StartError != "" {
+		add("%s", s.StartError)
 	}
 	for _, name := range s.Stalled {
 		add("the loop of %s does not turn", name)
@@ -123,8 +121,8 @@ func problems(s Status, startErr string) []string {
 			add("redis: %s", c.RedisError)
 		}
 	}
-	for _, text := range holds(s.Consumers) {
-		add("%s", text)
+	for _, h := range s.Holds {
+		add("%s", heldBack(h))
 	}
 	for _, l := range s.Losses {
 		if l.Gone() && time.Since(l.At) < lossShown {
@@ -134,42 +132,11 @@ func problems(s Status, startErr string) []string {
 	return all
 }
 
-// holds says why consumers take nothing new: one sentence for all that do so for
-// the same reason, with the first of them to have begun and the next try of any.
-func holds(consumers []consumer.Status) []string {
-	var all []string
-	by := map[string]consumer.Status{}
-	for _, c := range consumers {
-		kind, _, _ := strings.Cut(c.Hold, ": ")
-		if kind == "" {
-			continue
-		}
-		first, known := by[kind]
-		if !known {
-			all = append(all, kind)
-			first = c
-		}
-		next := first.HoldNext
-		if next.IsZero() || !c.HoldNext.IsZero() && c.HoldNext.Before(next) {
-			next = c.HoldNext
-		}
-		if c.HoldSince.Before(first.HoldSince) {
-			first = c
-		}
-		first.HoldNext = next
-		by[kind] = first
+// heldBack is a hold as a sentence for the operator.
+func heldBack(h consumer.Hold) string {
+	text := fmt.Sprintf("%s since %s%s", h.Kind, h.Since.Format(time.TimeOnly), nextTry(h.Next, time.Now()))
+	if h.Error != "" {
+		text += ": " + h.Error
 	}
-	for i, kind := range all {
-		c := by[kind]
-		_, why, _ := strings.Cut(c.Hold, ": ")
-		text := strings.TrimSuffix(kind, " since") + " since " + c.HoldSince.Format(time.TimeOnly)
-		if !c.HoldNext.IsZero() {
-			text += fmt.Sprintf(", next try in %s", max(0, time.Until(c.HoldNext)).Round(100*time.Millisecond))
-		}
-		if why != "" {
-			text += ": " + why
-		}
-		all[i] = text
-	}
-	return all
+	return text
 }

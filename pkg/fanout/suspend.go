@@ -90,12 +90,13 @@ func (f *Fanout) suspend(ctx context.Context, name, state, by string) error {
 		return err
 	}
 	s := f.suspended[name]
+	asked := s != nil && s.State == state // already
 	switch {
 	case s == nil:
 		f.suspended[name] = &suspension{Suspension{state, by, time.Now()}, 0, make(chan struct{})}
 		g.setState(telemetry.StateDraining)
 		g.supervisor.Restart(suspending)
-	case s.State == state:
+	case asked:
 	case state == telemetry.StatePaused:
 		f.mu.Unlock()
 		return ErrStopped
@@ -104,7 +105,7 @@ func (f *Fanout) suspend(ctx context.Context, name, state, by string) error {
 		s.tell()
 	}
 	f.mu.Unlock()
-	if s == nil || s.State != state {
+	if !asked {
 		g.logger.Info("group is to rest", telemetry.KeyState, state, "by", by)
 	}
 	return f.await(ctx, name, state)
@@ -248,7 +249,7 @@ func (g *group) restAs(ctx context.Context, s Suspension, changed <-chan struct{
 			if s.State == telemetry.StatePaused {
 				return g.watch(watching)
 			}
-			for ok := true; ok; ok = pause(watching, watchEvery) {
+			for ok := true; ok; ok = supervisor.Pause(watching, watchEvery) {
 				g.look(watching)
 			}
 			return nil

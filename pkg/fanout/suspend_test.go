@@ -82,9 +82,13 @@ func TestStop(t *testing.T) {
 		if len(kept) == 0 {
 			t.Fatal("nothing is pending")
 		}
-		r.must(r.fanout.Stop(r.Context(), "a", "op"))
+		r.must(r.fanout.Stop(r.Context(), "a", "another"))
+		r.must(r.fanout.Stop(r.Context(), "a", "late")) // changes nothing
 		synctest.Wait()
 		r.wantState("a", telemetry.StateStopped)
+		if n := r.log.count("group is to rest"); n != 2 || r.log.count("state=stopped by=another") != 1 {
+			t.Errorf("%d lines tell who has suspended the group:\n%s", n, &r.log.text)
+		}
 		for _, p := range r.server.Pending("a") {
 			if p.Idle < minIdle {
 				t.Errorf("%s is idle for %v: not claimable", p.ID, p.Idle)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
 )
@@ -23,9 +24,9 @@ type Verdict struct {
 // status without its verdict, the samples of the last minute, and the verdict
 // before this one. The first that applies of
 //
-//	STOPPED, TRIPPED, LOSING, SINK DOWN, STALLED, LAGGING, OK
+//	STOPPED, TRIPPED, SINK DOWN, STALLED, LOSING, LAGGING, OK
 //
-// is the verdict. STALLED and LAGGING look at the last half minute:
+// is the verdict; what was lost lately is said with each of them. STALLED and LAGGING look at the last half minute:
 //
 //   - STALLED: there was work in every sample, and the position is the same in
 //     all of them. What keeps a group from working at all, such as Redis that is
@@ -37,6 +38,9 @@ type Verdict struct {
 // So a quiet stream, a burst that is worked off, and entries in flight are OK.
 func judge(s Status, samples window, was Verdict, now time.Time) Verdict {
 	v := verdict(s, samples, was, now)
+	if l, lost := latestLoss(s.Losses, now); lost {
+		v = losing(v, l)
+	}
 	if v.Code == was.Code {
 		v.Since = was.Since
 	} else if v.Since.IsZero() {
@@ -58,12 +62,9 @@ func verdict(s Status, samples window, was Verdict, now time.Time) Verdict {
 		return Verdict{telemetry.VerdictTripped, s.Since, why + nextTry(s.NextRestart, now),
 			"mend the cause; it goes on by itself, fanout restart " + name + " tries at once"}
 	}
-	if l, losing := latestLoss(s.Losses, now); losing {
-		return Verdict{telemetry.VerdictLosing, l.At, lossProblem(l), lossHints[l.Reason]}
-	}
-	if b := s.Breaker; b != nil {
-		return Verdict{telemetry.VerdictSinkDown, b.Since, b.Error + nextTry(b.Next, now),
-			"bring the sink back; nothing is lost meanwhile, and the group goes on by itself"}
+	if b := s.Breaker(); b != nil {
+		return Verdict{telemetry.VerdictSinkDown, b.Since, b.Text() + nextTry(b.Next, now),
+			"bring the sink back; the group loses nothing by it and goes on by itself"}
 	}
 	if v, held := hindered(s, now); held {
 		return v
@@ -72,6 +73,22 @@ func verdict(s Status, samples window, was Verdict, now time.Time) Verdict {
 		return Verdict{Code: telemetry.VerdictOK, Why: "it is " + s.State}
 	}
 	return moving(s, samples.last(judgedSpan), samples, was)
+}
+
+// losing is the verdict on a group that Redis has lost entries of. It hides none
+// that keeps the group from working now.
+func losing(v Verdict, l stream.Loss) Verdict {
+	why, do := lossProblem(l), lossHints[l.Reason]
+	switch v.Code {
+	case telemetry.VerdictOK, telemetry.VerdictLagging:
+		return Verdict{telemetry.VerdictLosing, l.At, why, do}
+	}
+	v.Why += "; " + why
+	if v.Do != "" {
+		v.Do += "; and against the loss: "
+	}
+	v.Do += do
+	return v
 }
 
 func stopped(s Status) Verdict {
@@ -100,8 +117,9 @@ func hindered(s Status, now time.Time) (Verdict, bool) {
 		v.Since, v.Why, v.Do = s.Since, s.StartError, "see what it says; the group tries again by itself"
 	case len(s.Stalled) > 0:
 		v.Why, v.Do = "the loop of "+strings.Join(s.Stalled, ", ")+" does not turn", "restart the process and report this as a bug"
-	case s.Full != nil:
-		v.Since, v.Why = s.Full.Since, stream.ErrDeadLettersFull.Error()
+	case s.hold(consumer.LettersFull) != nil:
+		full := s.hold(consumer.LettersFull)
+		v.Since, v.Why = full.Since, full.Text()
 		v.Do = "fanout dead list " + name + " shows them; replay or purge some, or raise dead_letter.max_len"
 	case s.redisError() != "":
 		v.Why, v.Do = "redis: "+s.redisError(), "see whether redis answers; the group goes on by itself"
@@ -132,7 +150,7 @@ func moving(s Status, judged, all window, was Verdict) Verdict {
 		v := Verdict{Code: telemetry.VerdictStalled, Since: stoodSince(all), Why: "nothing moves although " + amount(newest) + " wait"}
 		v.Do = "fanout restart " + name + " begins anew; fanout pending " + name + " shows what is in work"
 		if stuck := s.Telemetry.StuckCalls.Load(); stuck > 0 {
-			v.Why += fmt.Sprintf(", %s past the deadline", count(stuck, "call of the handler runs", "calls of the handler run"))
+			v.Why += fmt.Sprintf(", %s of the handler past the deadline", telemetry.Plural(stuck, "call"))
 		} else if s.lastFailure() != "" {
 			v.Why += ": " + s.lastFailure()
 		}
@@ -164,7 +182,7 @@ func pace(w window) string {
 	if !newest.waits {
 		return "nothing waits"
 	}
-	if drain := w.drain(); len(w) > 5 && drain > 0 && drain >= judgedSpan.Seconds() {
+	if drain := w.drain(); drain >= judgedSpan.Seconds() {
 		return fmt.Sprintf("catches up: %s wait, about %s to go", amount(newest), time.Duration(drain*float64(time.Second)).Round(time.Second))
 	}
 	return "keeps up"
@@ -217,18 +235,11 @@ func high(values []float64) float64 {
 func amount(s sample) string {
 	switch {
 	case !math.IsNaN(s.behind):
-		return count(int64(s.behind), "entry", "entries")
+		return telemetry.Plural(int64(s.behind), "entry")
 	case s.pending > 0:
-		return "at least " + count(s.pending, "entry", "entries")
+		return "at least " + telemetry.Plural(s.pending, "entry")
 	}
 	return "entries"
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 func nextTry(at, now time.Time) string {

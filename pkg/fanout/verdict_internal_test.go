@@ -111,8 +111,9 @@ func TestVerdicts(t *testing.T) {
 	lost := stream.Loss{Reason: stream.LossTrimmed, Certain: true, Entries: 7, First: stream.ID{Ms: 1}, Last: stream.ID{Ms: 9}, At: now.Add(-time.Minute)}
 	old := lost
 	old.At = now.Add(-time.Hour)
-	down := &Hold{Since: since, Error: "sink unavailable: connection refused", Next: now.Add(3 * time.Second)}
+	down := []consumer.Hold{{Kind: consumer.SinkDown, Since: since, Error: "connection refused", Next: now.Add(3 * time.Second)}}
 	stands := course(60, func(int) (int64, int64) { return 1000, 500 })
+	behind := course(60, func(i int) (int64, int64) { return int64(i) * 1000, int64(i) })
 	for name, tt := range map[string]struct {
 		s    Status
 		w    window
@@ -120,18 +121,25 @@ func TestVerdicts(t *testing.T) {
 		why  string
 		do   string
 	}{
-		"paused":  {Status{State: telemetry.StatePaused, Suspended: Suspension{State: telemetry.StatePaused, By: "ann@host"}}, stands, telemetry.VerdictStopped, "paused by ann@host", "fanout resume g"},
-		"stopped": {Status{State: telemetry.StateStopped, Suspended: Suspension{State: telemetry.StateStopped, By: "ann@host"}, Losses: []stream.Loss{lost}}, nil, telemetry.VerdictStopped, "stopped by ann@host", "fanout start g"},
-		"ends":    {Status{State: telemetry.StateDraining}, nil, telemetry.VerdictStopped, "drains", ""},
-		"tripped": {Status{State: telemetry.StateTripped, LastError: "boom", NextRestart: now.Add(time.Minute), Losses: []stream.Loss{lost}}, nil, telemetry.VerdictTripped, "boom, next try in 1m0s", "fanout restart g"},
-		"stuck":   {Status{State: telemetry.StateTripped, StartError: "stuck: more calls"}, nil, telemetry.VerdictTripped, "stuck: more calls", "fanout restart g"},
-		"loses":   {Status{State: telemetry.StateRunning, Losses: []stream.Loss{old, lost}, Breaker: down}, stands, telemetry.VerdictLosing, "7 entries lost (trimmed) from 1-0 to 9-0", "trim the stream less"},
+		"paused":                 {Status{State: telemetry.StatePaused, Suspended: Suspension{State: telemetry.StatePaused, By: "ann@host"}}, stands, telemetry.VerdictStopped, "paused by ann@host", "fanout resume g"},
+		"stopped":                {Status{State: telemetry.StateStopped, Suspended: Suspension{State: telemetry.StateStopped, By: "ann@host"}, Losses: []stream.Loss{lost}}, nil, telemetry.VerdictStopped, "stopped by ann@host", "fanout start g"},
+		"ends":                   {Status{State: telemetry.StateDraining}, nil, telemetry.VerdictStopped, "drains", ""},
+		"tripped":                {Status{State: telemetry.StateTripped, LastError: "boom", NextRestart: now.Add(time.Minute), Losses: []stream.Loss{lost}}, nil, telemetry.VerdictTripped, "boom, next try in 1m0s", "fanout restart g"},
+		"stuck":                  {Status{State: telemetry.StateTripped, StartError: "stuck: more calls"}, nil, telemetry.VerdictTripped, "stuck: more calls", "fanout restart g"},
+		"loses":                  {Status{State: telemetry.StateRunning, Losses: []stream.Loss{old, lost}}, nil, telemetry.VerdictLosing, "7 entries lost (trimmed) from 1-0 to 9-0", "trim the stream less"},
+		"loses and falls behind": {Status{State: telemetry.StateRunning, Losses: []stream.Loss{lost}}, behind, telemetry.VerdictLosing, "7 entries lost", "trim the stream less"},
+		"lost, sink down": {Status{State: telemetry.StateRunning, Losses: []stream.Loss{lost}, Holds: down}, stands, telemetry.VerdictSinkDown,
+			"connection refused, next try in 3s; 7 entries lost (trimmed) from 1-0 to 9-0", "goes on by itself; and against the loss: trim the stream less"},
+		"lost, redis away": {Status{State: telemetry.StateRunning, Losses: []stream.Loss{lost}, Consumers: []consumer.Status{{RedisError: "refused"}}}, nil, telemetry.VerdictStalled,
+			"redis: refused; 7 entries lost", "trim the stream less"},
+		"lost, and stands": {Status{State: telemetry.StateRunning, Losses: []stream.Loss{lost}}, stands, telemetry.VerdictStalled,
+			"nothing moves although 1000 entries wait; 7 entries lost", "trim the stream less"},
 		"lost":    {Status{State: telemetry.StateRunning, Losses: []stream.Loss{old}}, nil, telemetry.VerdictOK, "", ""},
-		"sink":    {Status{State: telemetry.StateRunning, Breaker: down}, stands, telemetry.VerdictSinkDown, "connection refused, next try in 3s", "bring the sink back"},
+		"sink":    {Status{State: telemetry.StateRunning, Holds: down}, stands, telemetry.VerdictSinkDown, "connection refused, next try in 3s", "bring the sink back"},
 		"failed":  {Status{State: telemetry.StateBackingOff, LastError: "boom"}, nil, telemetry.VerdictStalled, "it failed: boom", "fanout restart g"},
 		"start":   {Status{State: telemetry.StateStarting, StartError: "redis: refused"}, nil, telemetry.VerdictStalled, "redis: refused", "tries again by itself"},
 		"begins":  {Status{State: telemetry.StateStarting}, nil, telemetry.VerdictOK, "starting", ""},
-		"full":    {Status{State: telemetry.StateRunning, Full: &Hold{Since: since}}, nil, telemetry.VerdictStalled, "dead letters full", "fanout dead list g"},
+		"full":    {Status{State: telemetry.StateRunning, Holds: []consumer.Hold{{Kind: consumer.LettersFull, Since: since}}}, nil, telemetry.VerdictStalled, "dead letters full", "fanout dead list g"},
 		"away":    {Status{State: telemetry.StateRunning, Consumers: []consumer.Status{{}, {RedisError: "refused"}}}, nil, telemetry.VerdictStalled, "redis: refused", "redis answers"},
 		"our own": {Status{State: telemetry.StateRunning, Stalled: []string{"g-0"}}, nil, telemetry.VerdictStalled, "loop of g-0", "report"},
 	} {
@@ -151,7 +159,7 @@ func TestStuckCallsAreNamed(t *testing.T) {
 	s := Status{State: telemetry.StateRunning, Telemetry: &telemetry.Group{}}
 	s.Telemetry.StuckCalls.Set(2)
 	v := judge(s, course(60, func(int) (int64, int64) { return 1000, 500 }), Verdict{}, time.Now())
-	if !strings.Contains(v.Why, "2 calls of the handler run past the deadline") {
+	if !strings.Contains(v.Why, "2 calls of the handler past the deadline") {
 		t.Errorf("%+v", v)
 	}
 	if want := time.Unix(1_763_856_000, 0).Add(0); v.Since != want {
@@ -182,6 +190,12 @@ func TestRates(t *testing.T) {
 	falling := course(60, func(i int) (int64, int64) { return 1000 - int64(i)*10, 0 })
 	if got := falling.drain(); got != 41 {
 		t.Errorf("410 at 10 a second are gone in %v", got)
+	}
+	if got := falling[:10].drain(); !math.IsNaN(got) {
+		t.Errorf("after ten seconds without one it is known that all is gone in %v", got)
+	}
+	if got := falling[:11].drain(); got != 90 {
+		t.Errorf("after ten seconds 900 at 10 a second are gone in %v", got)
 	}
 	none := course(60, func(i int) (int64, int64) { return int64(max(0, 10-i)), int64(i) })
 	if got := none.drain(); got != 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/supervisor"
 )
 
 const (
@@ -19,7 +20,8 @@ const (
 // Redis. What Redis does not tell is unknown, never zero.
 func (g *group) watch(ctx context.Context) error {
 	began := time.Now()
-	for ok := true; ok; ok = pause(ctx, watchEvery) {
+	for ok, look := true, began; ok; ok = supervisor.Pause(ctx, nextLook(time.Since(look))) {
+		look = time.Now()
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}
@@ -47,6 +49,15 @@ func (g *group) watch(ctx context.Context) error {
 		g.listConsumers(ctx)
 	}
 	return nil
+}
+
+// nextLook is how long to wait after a look that took so long. Redis copies the first
+// and the last entry of a stream at each one, and they may be very large.
+func nextLook(took time.Duration) time.Duration {
+	if took < 50*time.Millisecond {
+		return watchEvery
+	}
+	return min(max(watchEvery, 20*took), healthy)
 }
 
 // listConsumers keeps what Redis knows of the group's consumers, every few

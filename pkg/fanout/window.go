@@ -113,7 +113,8 @@ func (w window) rates(span time.Duration) Rates {
 }
 
 // drain is how many seconds the group needs for what waits if all goes on as in
-// the last minute: 0 for nothing, NaN when it does not come nearer to the end.
+// the last minute: 0 for nothing, NaN when it does not come nearer to the end, or
+// when it is too early to tell.
 func (w window) drain() float64 {
 	if len(w) == 0 {
 		return math.NaN()
@@ -121,6 +122,9 @@ func (w window) drain() float64 {
 	newest, oldest := w[len(w)-1], w[0]
 	if newest.behind == 0 {
 		return 0
+	}
+	if w.last(shortRate) == nil { // the first seconds are no measure
+		return math.NaN()
 	}
 	seconds := newest.at.Sub(oldest.at).Seconds()
 	if speed := (oldest.behind - newest.behind) / seconds; speed > 0 { // false for NaN

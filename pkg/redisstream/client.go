@@ -84,6 +84,7 @@ type Client struct {
 	options redis.Options // of every connection; copied, never changed
 	rdb     *redis.Client // the control pool
 	token   string        // tells this Client's leases from all others
+	tellers sync.Map      // *teller by stream and group
 
 	server atomic.Pointer[ServerInfo] // nil until the server has answered once
 }

@@ -260,6 +260,35 @@ func TestEnsureLost(t *testing.T) {
 	}
 }
 
+// A server that came back with an older state has the same stream as before: a
+// local checkpoint that knows more of it does not make it another one.
+func TestEnsureOlderState(t *testing.T) {
+	t.Parallel()
+	older := func(t *testing.T) (s *scene, epoch string) {
+		s = newScene(t)
+		s.add(1, 8)
+		before := s.work(4)
+		for k, c := range s.store.kept { // of what Redis has lost
+			c.ID, c.LastGenerated, c.EntriesAdded = stream.ID{Ms: 9}, stream.ID{Ms: 10}, 20
+			s.store.kept[k] = c
+		}
+		return s, before.Epoch
+	}
+	s, epoch := older(t)
+	s.do("XGROUP", "DESTROY", key, group)
+	s.do("XADD", key, "20-0", "event", "{}")
+	if o := ensure(t, s.group(redisstream.Start{})); o.At != (stream.ID{Ms: 4}) || o.NewEpoch || o.Epoch != epoch {
+		t.Errorf("%+v, want it to go on after 4-0 in epoch %s", o, epoch)
+	}
+
+	s, _ = older(t)
+	s.do("DEL", key)
+	s.add(11, 20)
+	if o := ensure(t, s.group(redisstream.Start{})); !o.NewEpoch {
+		t.Errorf("%+v, want another stream", o)
+	}
+}
+
 // A group that began beyond the end of its stream is not taken for one of
 // another stream.
 func TestEnsureLostBeyondTheEnd(t *testing.T) {

@@ -147,3 +147,9 @@ func unusable(err error) bool {
 	}
 	return false
 }
+
+// answered reports whether the server itself has answered err.
+func answered(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}

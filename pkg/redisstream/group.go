@@ -67,8 +67,7 @@ type Group struct {
 	bookKey       string // of its losses
 	hostKey       string // the right of a host to run it
 
-	looking sync.Mutex      // held while losses are looked for; guards told
-	told    map[string]bool // losses that were told, and of which Redis does not know that yet
+	teller *teller
 
 	mu    sync.Mutex // guards what follows
 	epoch string     // as last seen; "" before Ensure
@@ -92,6 +91,7 @@ const (
 // Group returns the Redis side of a group. It does no I/O.
 func (c *Client) Group(cfg GroupConfig) *Group {
 	prefix := tagged(cfg.Stream) + ":fanout:"
+	t, _ := c.tellers.LoadOrStore(prefix+cfg.Group, &teller{told: map[string]bool{}})
 	return &Group{
 		client:        c,
 		cfg:           cfg,
@@ -99,7 +99,7 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 		checkpointKey: prefix + "checkpoint:" + cfg.Group,
 		bookKey:       prefix + "losses:" + cfg.Group,
 		hostKey:       prefix + "host:" + cfg.Group,
-		told:          map[string]bool{},
+		teller:        t.(*teller),
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"example.com/fanout/pkg/stream"
@@ -22,14 +24,15 @@ import (
 // one short script. A simulated server cannot tell what it has lost.
 func (g *Group) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Loss, error) {
 	op := g.op("look for losses of")
-	g.looking.Lock() // the untold are told by one call at a time
-	defer g.looking.Unlock()
-	v, err := g.client.run(ctx, op, lossesScript, []string{g.cfg.Stream, g.bookKey}, g.cfg.Group, g.client.token, g.lastSeen())
+	g.teller.Lock()
+	defer g.teller.Unlock()
+	last, epoch := g.lastSeen()
+	v, err := g.client.run(ctx, op, lossesScript, []string{g.cfg.Stream, g.bookKey, g.epochKey}, g.cfg.Group, g.client.token, last, epoch)
 	if err != nil {
 		return nil, err
 	}
 	seen := v.text()
-	var all []stream.Loss
+	var all, untold []stream.Loss
 	var told []string
 	for v.more() {
 		item := v.array()
@@ -43,34 +46,68 @@ func (g *Group) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Lo
 		if !mine {
 			continue
 		}
-		if !g.told[id] {
-			g.told[id] = true
-			tell(r.loss())
+		if !g.teller.told[id] {
+			g.teller.told[id] = true
+			untold = append(untold, r.loss())
 		}
 		told = append(told, "tell:"+id)
+	}
+	sortLosses(untold)
+	for _, l := range untold {
+		tell(l)
 	}
 	if v.err != nil {
 		return nil, v.err
 	}
 	g.see(seen)
-	slices.SortStableFunc(all, func(a, b stream.Loss) int {
-		return cmp.Or(a.At.Compare(b.At), a.First.Compare(b.First))
-	})
+	sortLosses(all)
 	if len(told) == 0 {
 		return all, nil
 	}
 	if err := g.client.rdb.HDel(ctx, g.bookKey, told...).Err(); err != nil {
-		return all, wrap(op, err) // they come again, and g.told knows them
+		return all, wrap(op, err) // they come again, and g.teller.told knows them
 	}
-	clear(g.told)
+	clear(g.teller.told)
 	return all, nil
 }
 
-// lastSeen is the last entry that the stream had when this process looked.
-func (g *Group) lastSeen() string {
+// KnownLosses returns the last 16 losses of the group that were found, oldest
+// first. It looks for none, and nobody is told of them.
+func (g *Group) KnownLosses(ctx context.Context) ([]stream.Loss, error) {
+	book, err := g.client.rdb.HGetAll(ctx, g.bookKey).Result()
+	if err != nil {
+		return nil, wrap(g.op("list losses of"), err)
+	}
+	var all []stream.Loss
+	for field, text := range book {
+		var r lossRecord
+		if strings.HasPrefix(field, "loss:") && json.Unmarshal([]byte(text), &r) == nil {
+			all = append(all, r.loss())
+		}
+	}
+	sortLosses(all)
+	return all, nil
+}
+
+func sortLosses(all []stream.Loss) {
+	slices.SortStableFunc(all, func(a, b stream.Loss) int {
+		return cmp.Or(a.At.Compare(b.At), a.First.Compare(b.First))
+	})
+}
+
+// teller tells the losses of a group, one call at a time. The Groups of one name
+// share it: during a reload there are two for a moment.
+type teller struct {
+	sync.Mutex
+	told map[string]bool // and Redis does not know that yet
+}
+
+// lastSeen is the last entry that the stream had when this process looked, and in
+// which epoch.
+func (g *Group) lastSeen() (id, epoch string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.seen
+	return g.seen, g.epoch
 }
 
 func (g *Group) see(id string) {

@@ -10,6 +10,7 @@ import (
 
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/test/redistest"
 )
 
 // told calls Losses and gives what this process was to tell, without the times.
@@ -175,6 +176,37 @@ func TestLossesAfterAHole(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, told(t, g), sameLoss); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A server that was started again has a wrong number of entries that were read.
+// What is trimmed then is certain all the same, and what was read is no loss.
+func TestLossesAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]int{"behind": 20, "at the end": 30} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t, redistest.WithPersistence())
+			s := &scene{T: t, server: server, client: open(t, server), store: &memoryStore{}}
+			g := s.group(redisstream.Start{})
+			ensure(t, g)
+			s.add(1, 30)
+			s.do("XREADGROUP", "GROUP", group, "b", "COUNT", read, "STREAMS", key, ">")
+			told(t, g)
+			server.Kill(t)
+			server.Restart(t)
+			told(t, g)
+			if info, err := g.Info(t.Context()); err != nil || !info.LagKnown || info.Lag != int64(30-read) {
+				t.Errorf("lag %d, known %v, %v, want %d", info.Lag, info.LagKnown, err, 30-read)
+			}
+			s.add(31, 40)
+			s.do("XREADGROUP", "GROUP", group, "b", "COUNT", 3, "STREAMS", key, ">")
+			s.do("XTRIM", key, "MINID", "36-0")
+			got := told(t, g)
+			if len(got) != 1 || !got[0].Certain || got[0].Entries != int64(35-read-3) {
+				t.Errorf("lost %+v, want %d for certain", got, 35-read-3)
 			}
 		})
 	}
@@ -361,6 +393,8 @@ func TestLossesAreKept(t *testing.T) {
 	s.do("HSET", "{events}:fanout:losses:g", "loss:of somebody", "{torn", "loss:", "17", "at", "?", "removed", "", "again", "x", "doubt", "-", "tell:", "", "gone:", "x", "gone:x", "{}")
 	if recent, err := g.Losses(t.Context(), nil); err != nil || len(recent) != 16 {
 		t.Fatalf("%d are kept beside what is not ours, %v, want 16", len(recent), err)
+	} else if known, err := g.KnownLosses(t.Context()); err != nil || !cmp.Equal(recent, known) {
+		t.Fatalf("known are %+v, %v, want %+v", known, err, recent)
 	}
 }
 
@@ -389,6 +423,43 @@ func TestVanished(t *testing.T) {
 		if diff := cmp.Diff(want, told(t, g), sameLoss); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
+	}
+}
+
+// Entries that a trim took while they were pending are told as trimmed, beside
+// those that were deleted one by one.
+func TestVanishedByTrim(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cut  func(*scene)
+		want []stream.Loss
+	}{
+		"trimmed":            {func(s *scene) { s.do("XTRIM", key, "MINID", "4-0") }, []stream.Loss{loss(stream.LossTrimmed, true, 3, "1-0", "3-0")}},
+		"trimmed to nothing": {func(s *scene) { s.do("XTRIM", key, "MAXLEN", "0") }, []stream.Loss{loss(stream.LossTrimmed, true, 6, "1-0", "6-0")}},
+		"the first deleted":  {func(s *scene) { s.do("XDEL", key, "1-0") }, []stream.Loss{loss(stream.LossDeleted, true, 1, "1-0", "1-0")}},
+		"deleted and trimmed": {
+			func(s *scene) { s.do("XDEL", key, "1-0"); s.do("XTRIM", key, "MINID", "3-0") },
+			[]stream.Loss{loss(stream.LossDeleted, true, 1, "1-0", "1-0"), loss(stream.LossTrimmed, true, 1, "2-0", "2-0")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			g := s.group(redisstream.Start{})
+			ensure(t, g)
+			s.add(1, 6)
+			a := g.Source("a", g.Epoch())
+			t.Cleanup(func() { _ = a.Close() })
+			s.take(a, 6)
+			told(t, g)
+			test.cut(s)
+			if _, err := a.Own(t.Context(), stream.ID{}, 10); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, told(t, g), sameLoss); diff != "" {
+				t.Fatalf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

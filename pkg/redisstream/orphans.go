@@ -26,6 +26,7 @@ type OrphanConsumer struct {
 	Pending       int64
 	OldestPending stream.ID
 	Idle          time.Duration // since it did something
+	GivenBack     bool          // it has ended in order: its group takes the oldest at once when it runs
 }
 
 // Orphans looks for the groups of a stream that are not among the known ones,
@@ -86,6 +87,7 @@ func (c *Client) leftBehind(ctx context.Context, key, group string, alive map[st
 		if one.OldestPending, err = stream.ParseID(oldest[0].ID); err != nil {
 			return nil, fmt.Errorf("%s: %w", op, err)
 		}
+		one.GivenBack = oldest[0].Idle >= freeIdle
 		left = append(left, one)
 	}
 	return left, v.err

@@ -12,16 +12,16 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// Read fills c with at most max new entries. It waits at most wait for the
+// Read fills c with at most limit new entries. It waits at most wait for the
 // first one, and never longer than two seconds. It returns soon after ctx is
 // done, with what has arrived by then. What an answer holds beyond c.Limit
 // stays on the connection: c.More says so, and the next Read goes on with it.
-func (s *Source) Read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+func (s *Source) Read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 	c.Reset()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := s.interruptible(ctx, func() error { return s.read(ctx, c, max, wait) })
+	err := s.interruptible(ctx, func() error { return s.read(ctx, c, limit, wait) })
 	if len(c.Deliveries) > 0 && err == nil {
 		return nil
 	}
@@ -82,27 +82,27 @@ func whole(err error) bool {
 	return errors.As(err, &answer) || errors.Is(err, errEpoch)
 }
 
-func (s *Source) read(ctx context.Context, c *stream.Chunk, max int, wait time.Duration) error {
+func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 	l := &s.line
 	if l.left == 0 {
-		if err := s.ask(ctx, max, wait); err != nil {
+		if err := s.ask(ctx, limit, wait); err != nil {
 			return err
 		}
 	}
 	l.wire.begin(c)
 	defer l.wire.end()
 	if l.left == 0 {
-		var answered reply
-		err := l.wire.take(func(k *cursor) (err error) { l.left, answered, err = k.entries(); return err })
+		var said reply
+		err := l.wire.take(func(k *cursor) (err error) { l.left, said, err = k.entries(); return err })
 		if err != nil {
 			return err
 		}
 		l.since = time.Now()
-		if answered != "" {
+		if said != "" {
 			if err := s.takeEpoch(); err != nil && !whole(err) {
 				return err
 			}
-			return answered
+			return said
 		}
 	}
 	c.Since = l.since
@@ -121,14 +121,14 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, max int, wait time.D
 }
 
 // ask sends the read, and with it asks for the epoch of the stream.
-func (s *Source) ask(ctx context.Context, max int, wait time.Duration) error {
+func (s *Source) ask(ctx context.Context, limit int, wait time.Duration) error {
 	l := &s.line
 	if err := l.connect(ctx); err != nil {
 		return err
 	}
 	cfg := &s.group.cfg
 	l.out = l.out[:0]
-	count := strconv.Itoa(atLeastOne(max))
+	count := strconv.Itoa(max(limit, 1))
 	block := time.Duration(0)
 	if wait > 0 {
 		block = s.block(wait)
@@ -177,9 +177,9 @@ func (s *Source) sameEpoch(ctx context.Context) error {
 	case errors.Is(err, redis.Nil), err == nil && epoch == s.epoch:
 		return nil
 	case err != nil:
-		return wrap(s.op("read epoch for"), err)
+		return fmt.Errorf("look at the epoch: %w", err)
 	}
-	return fmt.Errorf("%s: %w", s.op("read"), errEpoch)
+	return errEpoch
 }
 
 // block is how long a read may wait in Redis: at least a millisecond, for zero
@@ -217,12 +217,4 @@ func (s *Source) interrupt(returned <-chan struct{}) {
 		}
 		pause = min(2*pause, longBlock/8)
 	}
-}
-
-func atLeastOne(n int) int { return max(n, 1) }
-
-// answered reports whether the server itself has answered err.
-func answered(err error) bool {
-	var answer redis.Error
-	return errors.As(err, &answer)
 }

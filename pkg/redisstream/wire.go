@@ -49,25 +49,28 @@ func (d *wire) end() {
 	d.chunk, d.seg, d.r, d.w = nil, nil, 0, 0
 }
 
-// fill waits for at least one more byte. Before, it sees to it that the segment
-// has room for need bytes that stand in one piece, as far as that is to be
-// believed: memory grows with what has arrived, not with what was announced.
+// fill waits until need bytes stand in one piece, or at least one more than have
+// arrived. Memory is made for them as far as they are to be believed: it grows
+// with what has arrived, not with what was announced.
 func (d *wire) fill(need int) error {
-	have := d.w - d.r
-	if want := max(have+1, min(need, max(2*have, trustedBytes))); len(d.seg)-d.r < want {
-		seg := d.chunk.Segment(want)
-		d.w = copy(seg, d.seg[d.r:d.w])
-		d.seg, d.r = seg, 0
+	for more := true; more; more = d.w-d.r < need {
+		have := d.w - d.r
+		if len(d.seg)-d.r < max(have+1, min(need, max(2*have, trustedBytes))) {
+			seg := d.chunk.Segment(max(2*have, min(need, trustedBytes)))
+			d.w = copy(seg, d.seg[d.r:d.w])
+			d.seg, d.r = seg, 0
+		}
+		n, err := d.conn.Read(d.seg[d.w:])
+		d.w += n
+		if n > 0 {
+			continue
+		}
+		if err == nil {
+			err = io.ErrNoProgress
+		}
+		return err
 	}
-	n, err := d.conn.Read(d.seg[d.w:])
-	d.w += n
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		return io.ErrNoProgress
-	}
-	return err
+	return nil
 }
 
 // take takes the next element apart with f, which is called again from the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func TestWireErrors(t *testing.T) {
 		t.Errorf("%v, want what the server answers", err)
 	}
 	for _, raw := range []string{
-		"+OK\r\n", ":1\r\n", "*2\r\n", "*1\r\n*3\r\n", "*-2\r\n", "*1x", "%1\r\n",
+		"+OK\r\n", ":1\r\n", "*2\r\n", "*1\r\n*3\r\n", "*-2\r\n", "*1xy", "%1\r\n",
 		"*999999999999999999999\r\n", "*1\r\n*2\r\n$1\r\nsx\r\n",
 		head + "*9000000000\r\n",
 		head + "*1\r\n*2\r\n$3\r\n1-1\r\n*3\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n",
@@ -135,6 +136,42 @@ func TestWireErrors(t *testing.T) {
 		}
 	}
 }
+
+// An entry of very many short fields comes in pieces: it is neither taken apart
+// anew for each of them, nor does each cost a segment.
+func TestWireManyFields(t *testing.T) {
+	t.Parallel()
+	const n = 200_000
+	raw := fmt.Appendf(nil, "%s*1\r\n*2\r\n$3\r\n1-1\r\n*%d\r\n", head, 2*n)
+	for range n {
+		raw = append(raw, "$1\r\na\r\n$1\r\nb\r\n"...)
+	}
+	reads := 0
+	d := wire{conn: readFunc(func(p []byte) (int, error) {
+		reads++
+		k := copy(p, raw)
+		raw = raw[k:]
+		return k, nil
+	})}
+	size := len(raw)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := decode(d.conn, 1)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(got) != 1 || len(got[0].Fields) != n {
+		t.Fatalf("%d entries, error %v", len(got), err)
+	}
+	if reads > 100 {
+		t.Errorf("%d reads for %d bytes", reads, size)
+	}
+	if made := after.TotalAlloc - before.TotalAlloc; made > 200<<20 {
+		t.Errorf("%d MiB were made for %d bytes", made>>20, size)
+	}
+}
+
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // answerOf is an answer of n trades.
 func answerOf(n int) []byte {

@@ -100,6 +100,14 @@ func (id ID) Before(other ID) bool { return id.Compare(other) < 0 }
 // IsZero reports whether id is 0-0.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// OrNil is nil for 0-0, else the ID: what is not there is null in JSON.
+func (id ID) OrNil() *ID {
+	if id.IsZero() {
+		return nil
+	}
+	return &id
+}
+
 // Next returns the smallest ID after id; the next of [MaxID] is MaxID.
 func (id ID) Next() ID {
 	switch {

@@ -7,7 +7,7 @@ import (
 
 // Reasons of a [Loss].
 const (
-	LossTrimmed      = "trimmed"       // the stream was trimmed past the group
+	LossTrimmed      = "trimmed"       // the stream was trimmed past the group, or past what it had pending
 	LossDeleted      = "deleted"       // deleted one by one, before they were delivered or while they were pending
 	LossGroupMissing = "group_missing" // gone with the group or with the stream
 	LossRolledBack   = "rolled_back"   // Redis came back with an older state of the stream

@@ -45,8 +45,6 @@ const (
 
 var reasonNames = [NumReasons]string{"error", "permanent", "unavailable", "timeout", "panic"}
 
-func (r Reason) String() string { return reasonNames[r] }
-
 // Stage says at which step a buried entry failed; the names are those of
 // deadletter.Stage.
 type Stage uint8
@@ -79,7 +77,7 @@ type Loss uint8
 
 // The losses.
 const (
-	LostTrimmed      Loss = iota // the stream was trimmed past the group
+	LostTrimmed      Loss = iota // the stream was trimmed past the group, or past what it had pending
 	LostDeleted                  // deleted before it was delivered, or while it was pending
 	LostGroupMissing             // gone with the group or the stream
 	LostRolledBack               // Redis came back with an older state

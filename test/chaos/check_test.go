@@ -16,13 +16,26 @@ type account struct {
 	Done        int // in the store, or handled
 	Filtered    int // not wanted
 	Buried      int // and to be buried
-	Crashed     int // buried because it was at hand too often when a process died
 	Unconfirmed int // not there, and Redis never confirmed that it was
-	Reported    int // lost by Redis, and reported
-	Unreported  int // lost by Redis, and not reported
+	Lost        int // by Redis, and reported
+	Unseen      int // lost by Redis before anybody had looked
 	Again       int // repeats, where nothing drops them
+	Unreported  int // lost by Redis, and not reported
 	Unexplained int // lost, and Redis had it
-	Wrong       int // twice in a store, buried without a reason, or there though it must not be
+	Wrong       int // twice in a store, buried without a reason, there though it must not be, or miscounted
+}
+
+func (a *account) add(b account) {
+	a.Done += b.Done
+	a.Filtered += b.Filtered
+	a.Buried += b.Buried
+	a.Unconfirmed += b.Unconfirmed
+	a.Lost += b.Lost
+	a.Unseen += b.Unseen
+	a.Again += b.Again
+	a.Unreported += b.Unreported
+	a.Unexplained += b.Unexplained
+	a.Wrong += b.Wrong
 }
 
 // examples are a few faults of an account, in words.
@@ -32,22 +45,22 @@ type examples struct {
 }
 
 func (x *examples) add(format string, args ...any) {
-	if len(x.list) == 12 {
+	if len(x.list) == 4 {
 		x.more++
 		return
 	}
 	x.list = append(x.list, fmt.Sprintf(format, args...))
 }
 
-// audit accounts for every entry in one group.
-func audit(l *ledger, group string, got stored, letters map[int64]string, told reports) (account, examples) {
-	var a account
-	var x examples
+// audit accounts for every entry in one group. missing are those that were
+// trimmed or deleted while they were pending, and were not settled.
+func audit(l *ledger, group string, got stored, letters map[int64]string, told reports) (a account, missing int64, x examples) {
 	once := group == persistence || group == analytics
 	for _, e := range l.all {
 		times := got[e.TradeID]
 		stage, isBuried := letters[e.TradeID]
 		fate := e.fate(group)
+		lost, isLost := l.lost[group][e.TradeID]
 		if times > 0 && fate != handled {
 			a.Wrong++
 			x.add("%s handled %s, a %s entry", group, e.name(), e.class)
@@ -62,27 +75,31 @@ func audit(l *ledger, group string, got stored, letters map[int64]string, told r
 		switch {
 		case isBuried && fate == buried:
 			a.Buried++
-		case isBuried && stage == "crash":
-			a.Crashed++
 		case isBuried:
 			a.Wrong++
 			x.add("%s buried %s, a %s entry, at stage %s", group, e.name(), e.class, stage)
 		case times > 0:
 			a.Done++
+		case isLost && told.covers(group, e.id, lost.at):
+			a.Lost++
+			if lost.pending && fate != filtered {
+				missing++
+			}
 		case fate == filtered:
 			a.Filtered++
 		case e.unsure:
 			a.Unconfirmed++
-		case l.lost[group][e.TradeID] != "" && told.covers(group, e.id):
-			a.Reported++
-		case l.lost[group][e.TradeID] != "":
+		case isLost && lost.unseen:
+			a.Unseen++
+		case isLost:
 			a.Unreported++
+			x.add("%s lost %s by %s, which was not reported", group, e.name(), lost.fault)
 		default:
 			a.Unexplained++
 			x.add("%s never got %s, a %s entry", group, e.name(), e.class)
 		}
 	}
-	return a, x
+	return a, missing, x
 }
 
 func (e *entry) name() string {
@@ -100,18 +117,16 @@ type verdict struct {
 	starts   int
 	logLines int
 	stalls   map[string]time.Duration
-	trimmed  map[string]int
+	taken    map[string]taken
 }
 
 // judge compares what was published with what there is.
 func (r *round) judge() *verdict {
 	v := &verdict{
 		temper: r.temper, entries: len(r.ledger.all), accounts: map[string]account{}, faults: r.done,
-		exits: map[int]int{}, stalls: r.stalls.longest, trimmed: r.trimmed,
+		exits: map[int]int{}, stalls: r.stalls.longest, taken: r.taken,
 	}
-	var logs []string
 	for _, s := range r.slots {
-		logs = append(logs, s.log)
 		v.starts += s.starts
 		for code, n := range s.exits {
 			v.exits[code] += n
@@ -119,15 +134,29 @@ func (r *round) judge() *verdict {
 				r.violated("%s ended by itself %d times with %d", s.name, n, code)
 			}
 		}
-		for _, code := range s.drained {
-			if code != 0 && code != bySignal {
+		unsettled := 0
+		r.must(eachRecord(s.log, func(line record) {
+			if line.Message != unsettledMessage {
+				return
+			}
+			unsettled++
+			if !r.outages.excuse(line.Time) {
+				r.violated("%s: group %s has stopped with entries unsettled at %v, though redis was there", s.name, line.Group, line.Time)
+			}
+		}))
+		for _, code := range s.drains {
+			if code != 0 && code != bySignal && (code != unclean || unsettled == 0) {
 				r.violated("%s was asked to stop and ended with %d", s.name, code)
 			}
 		}
 	}
-	told, err := lossReports(logs...)
+	told, lines, err := r.reports()
 	r.must(err)
-	r.must(eachRecord(logs, func(record) { v.logLines++ }))
+	v.logLines = lines
+	told, twice := told.once()
+	if len(twice) > mostTwice {
+		v.examples = append(v.examples, twice...)
+	}
 
 	got := map[string]stored{notifications: r.notified()}
 	var lives map[string]map[int]bool
@@ -140,7 +169,11 @@ func (r *round) judge() *verdict {
 		r.must(err)
 	}
 	for _, g := range groups {
-		a, x := audit(r.ledger, g, got[g], r.letters[g], told)
+		a, missing, x := audit(r.ledger, g, got[g], r.letters[g], told)
+		if fault := miscounted(g, told, r.taken[g], missing); fault != "" {
+			a.Wrong++
+			x.add("%s", fault)
+		}
 		v.accounts[g] = a
 		v.examples = append(v.examples, x.list...)
 		if x.more > 0 {
@@ -203,21 +236,72 @@ func TestAudit(t *testing.T) {
 	publish(plain)          // unexplained
 	letters[publish(torn)] = "decode"
 	publish(torn)                      // unexplained
-	letters[publish(plain)] = "crash"  // at hand too often
+	letters[publish(plain)] = "crash"  // wrong: it killed nobody
 	letters[publish(plain)] = "handle" // wrong: no reason
 	got[publish(keyless)] = 1          // wrong: must be buried; and done
 	publish(plain, func(e *entry) { e.unsure = true })
-	l.lose(persistence, l.all[publish(plain)-1], "trim")
-	l.lose(persistence, l.all[publish(plain)-1], "trim")
-	reported := l.all[len(l.all)-1].id
+	lose := func(what loss) *entry {
+		e := l.all[publish(plain)-1]
+		l.lose(persistence, e, what)
+		return e
+	}
+	lose(loss{fault: "trim"}) // not reported
+	lose(loss{fault: "power cut", unseen: true})
+	early, late := time.Unix(1, 0), time.Unix(3, 0)
+	reported := lose(loss{fault: "trim", at: time.Unix(2, 0), pending: true})
+	before := lose(loss{fault: "trim", at: time.Unix(2, 0)}) // reported before it was lost
+	other := lose(loss{fault: "trim"})                       // reported of another group
 
-	a, x := audit(l, persistence, got, letters, reports{persistence: {{reported, reported}}})
-	want := account{Done: 3, Buried: 1, Crashed: 1, Unconfirmed: 1, Reported: 1, Unreported: 1, Again: 1, Unexplained: 2, Wrong: 3}
+	a, missing, x := audit(l, persistence, got, letters, reports{
+		{at: late, group: persistence, first: reported.id, last: reported.id},
+		{at: early, group: persistence, first: before.id, last: before.id},
+		{at: late, group: slow, first: other.id, last: other.id},
+	})
+	want := account{Done: 3, Buried: 1, Unconfirmed: 1, Lost: 1, Unseen: 1, Again: 1, Unreported: 3, Unexplained: 2, Wrong: 4}
 	if a != want {
 		t.Errorf("got  %+v\nwant %+v", a, want)
 	}
-	if len(x.list) != want.Unexplained+want.Wrong {
+	if missing != 1 {
+		t.Errorf("%d pending entries are missing, want 1", missing)
+	}
+	if len(x.list)+x.more != want.Unreported+want.Unexplained+want.Wrong {
 		t.Errorf("%d examples: %q", len(x.list), x.list)
+	}
+}
+
+func TestReports(t *testing.T) {
+	t.Parallel()
+	trimmed := report{at: time.Unix(1, 0), group: analytics, reason: "trimmed", certain: true, entries: 5}
+	possible := report{group: analytics, reason: "deleted", entries: 3}
+	unknown := report{group: analytics, reason: "deleted", entries: -1}
+	for name, c := range map[string]struct {
+		told    reports
+		was     taken
+		missing int64
+		wrong   bool
+	}{
+		"exact":                    {told: reports{trimmed}, was: taken{undelivered: 5}},
+		"fewer":                    {told: reports{trimmed}, was: taken{undelivered: 6}, wrong: true},
+		"more":                     {told: reports{trimmed}, was: taken{undelivered: 4}, wrong: true},
+		"none":                     {was: taken{undelivered: 1}, wrong: true},
+		"nothing lost":             {told: reports{possible}},
+		"pending ones are missing": {told: reports{trimmed}, was: taken{undelivered: 3, pending: 4}, missing: 2},
+		"and not reported":         {told: reports{trimmed}, was: taken{undelivered: 3, pending: 4}, missing: 3, wrong: true},
+		"possible":                 {told: reports{trimmed, possible}, was: taken{undelivered: 7}},
+		"beyond what is possible":  {told: reports{trimmed, possible}, was: taken{undelivered: 9}, wrong: true},
+		"of unknown number":        {told: reports{unknown}, was: taken{undelivered: 9}},
+	} {
+		if got := miscounted(analytics, c.told, c.was, c.missing); (got != "") != c.wrong {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	later := trimmed
+	later.at = trimmed.at.Add(2 * takeover)
+	if kept, twice := (reports{trimmed, later}).once(); len(kept) != 1 || len(twice) != 0 {
+		t.Errorf("told again by another: %v %q", kept, twice)
+	}
+	if kept, twice := (reports{trimmed, trimmed}).once(); len(kept) != 1 || len(twice) != 1 {
+		t.Errorf("told by two: %v %q", kept, twice)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -53,22 +54,24 @@ func (r *round) latency(f fault) error {
 
 // blackhole lasts longer than the wait for a reply.
 func (r *round) blackhole(f fault) error {
-	r.proxy.Blackhole(true)
-	defer r.proxy.Blackhole(false)
-	time.Sleep(f.hold + 5*time.Second)
-	return nil
+	return r.outages.during(func() error {
+		r.proxy.Blackhole(true)
+		defer r.proxy.Blackhole(false)
+		time.Sleep(f.hold + 5*time.Second)
+		return nil
+	})
 }
 
 func (r *round) hookDown(f fault) error {
 	r.hook.down()
 	time.Sleep(f.hold)
-	return eventually(5*time.Second, r.hook.up)
+	return eventually(patience, r.hook.up)
 }
 
 // diskFull fills the file system of the stores and of the state file.
 func (r *round) diskFull(f fault) error {
-	if !r.small {
-		return nil
+	if r.noSmall != nil {
+		return fmt.Errorf("no file system can be made to fill it (%w): allow user namespaces, or run as root; CHAOS_WITHOUT=\"disk full\" does without", r.noSmall)
 	}
 	name := filepath.Join(r.dir, "data", "filler")
 	file, err := os.Create(name)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"example.com/fanout/pkg/exchange"
 	"example.com/fanout/pkg/stream"
@@ -20,6 +21,10 @@ const (
 	flaky         = "flaky"
 
 	bigStake = 50_000 // what notifications wants
+
+	// hugeBytes is so many that fanout still counts past the huge entries of a
+	// round when it looks for losses.
+	hugeBytes = 600 << 10
 )
 
 // class is what is special about an entry.
@@ -29,7 +34,7 @@ const (
 	plain   class = iota
 	torn          // the JSON ends early
 	keyless       // there is no market_id
-	huge          // a megabyte
+	huge          // hundreds of kilobytes
 	killer        // ends the process in which flaky handles it
 )
 
@@ -44,6 +49,7 @@ type entry struct {
 	id     stream.ID
 	life   int  // of the stream, see ledger.life
 	unsure bool // Redis did not confirm it: it may be there or not
+	gone   bool // trimmed, deleted, or found not to be there
 }
 
 // event is what the entry's field holds.
@@ -55,7 +61,7 @@ func (e *entry) event() []byte {
 	case keyless:
 		return bytes.Replace(b, []byte(`"market_id"`), []byte(`"nothing"`), 1)
 	case huge:
-		pad := bytes.Repeat([]byte("x"), 1<<20)
+		pad := bytes.Repeat([]byte("x"), hugeBytes)
 		return append(append(append(b[:len(b)-1], `,"pad":"`...), pad...), `"}`...)
 	case killer:
 		return append(b[:len(b)-1], `,"chaos":"kill"}`...)
@@ -94,15 +100,25 @@ type ledger struct {
 	all  []*entry // trade_id n at n-1
 	life int      // counts the streams of that name, one after the other
 
-	from, to map[int]int                 // entries of each life, as indexes of all
-	floor    map[int]stream.ID           // of each life: what is below has been trimmed
-	lost     map[string]map[int64]string // by group and trade_id: the fault that may have cost it
+	from, to map[int]int               // entries of each life, as indexes of all
+	lost     map[string]map[int64]loss // by group and trade_id
+}
+
+// loss is what may have cost a group an entry.
+type loss struct {
+	fault   string
+	at      time.Time // before it came about
+	pending bool      // it was trimmed or deleted while it was pending
+
+	// unseen: it was gone before fanout had cause to look at the stream, of which
+	// nothing tells that it was ever there.
+	unseen bool
 }
 
 func newLedger() *ledger {
-	l := &ledger{from: map[int]int{}, to: map[int]int{}, floor: map[int]stream.ID{}, lost: map[string]map[int64]string{}}
+	l := &ledger{from: map[int]int{}, to: map[int]int{}, lost: map[string]map[int64]loss{}}
 	for _, g := range groups {
-		l.lost[g] = map[int64]string{}
+		l.lost[g] = map[int64]loss{}
 	}
 	return l
 }
@@ -116,10 +132,11 @@ func (l *ledger) add(e *entry) {
 
 // present are the entries that Redis should have.
 func (l *ledger) present() []*entry {
-	list := l.all[l.from[l.life]:max(l.from[l.life], l.to[l.life])]
-	floor := l.floor[l.life]
-	for len(list) > 0 && list[0].id.Before(floor) {
-		list = list[1:]
+	var list []*entry
+	for _, e := range l.all[l.from[l.life]:max(l.from[l.life], l.to[l.life])] {
+		if !e.gone {
+			list = append(list, e)
+		}
 	}
 	return list
 }
@@ -131,14 +148,12 @@ func (l *ledger) reborn() {
 }
 
 // lose notes that a fault may have cost a group an entry.
-func (l *ledger) lose(group string, e *entry, fault string) { l.lost[group][e.TradeID] = fault }
+func (l *ledger) lose(group string, e *entry, what loss) { l.lost[group][e.TradeID] = what }
 
-// unsettled are the entries below a bound that a group had still to settle.
-func (l *ledger) unsettled(p position, below stream.ID) (pending, undelivered []*entry) {
-	for _, e := range l.present() {
+// unsettled are those of the entries that a group had still to settle.
+func (p position) unsettled(list []*entry) (pending, undelivered []*entry) {
+	for _, e := range list {
 		switch {
-		case !e.id.Before(below):
-			return
 		case p.last.Before(e.id):
 			undelivered = append(undelivered, e)
 		case p.pending[e.id]:

@@ -15,7 +15,7 @@ type settings struct {
 	guest     bool          // one more group
 }
 
-var calm = settings{consumers: 2, drain: 3 * time.Second}
+var calm = settings{consumers: 2, drain: 8 * time.Second}
 
 // restartSignals are those of the groups, in the order of groups.
 var restartSignals = map[string]int{analytics: 35, persistence: 36, notifications: 37, slow: 38, flaky: 39}
@@ -31,9 +31,11 @@ func (r *round) writeManifest(s settings) error {
 	if !ok {
 		return fmt.Errorf("groups.yaml has no groups")
 	}
-	minIdle := 60 * time.Second
+	// Neither a claim nor an audit is in time: what a consumer loses track of stays
+	// pending.
+	minIdle, audit := time.Hour, time.Hour
 	if r.temper == hasty {
-		minIdle = hastyIdle
+		minIdle, audit = hastyIdle, 2*time.Second
 	}
 	text := fmt.Sprintf(`version: 1
 redis: {url: "${REDIS_URL}"}
@@ -42,6 +44,7 @@ defaults:
   stream: %s
   consumers: %d
   timeout: 1500ms
+  audit_interval: %s
   drain_timeout: %s
   claim: {min_idle: %s, interval: 300ms}
   retry: {attempts: 10, min_backoff: 20ms, max_backoff: 500ms}
@@ -51,12 +54,13 @@ groups:
   slow:
     restart_signal: 38
     batch: {size: 64}
+    retry: {attempts: 1000}   # the brake is no failure
     handler: {probe: {journal: journal, delay: 500us, brake: brake}}
   flaky:
     restart_signal: 39
-    max_deliveries: 4
+    max_deliveries: 6   # more than the processes that are killed from outside can spend on an entry
     handler: {probe: {journal: journal, flaky: true}}
-`, streamKey, s.consumers, s.drain, minIdle, declared)
+`, streamKey, s.consumers, audit, s.drain, minIdle, declared)
 	if s.guest {
 		text += "  guest:\n    start: latest\n    handler: {probe: {journal: guests}}\n"
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -12,10 +13,45 @@ import (
 // Exit codes that a fault may bring about.
 const (
 	bySignal     = -1
+	unclean      = 4  // not everything was confirmed
 	badManifest  = 78 // a process that began while the manifest was broken
 	respawnDelay = 50 * time.Millisecond
-	exitPatience = 20 * time.Second
 )
+
+// outages are the times in which the processes could not reach Redis.
+type outages struct {
+	mu   sync.Mutex
+	list []span
+}
+
+type span struct{ from, to time.Time }
+
+// during notes that there is an outage while do runs.
+func (o *outages) during(do func() error) error {
+	from := time.Now()
+	err := do()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, span{from, time.Now()})
+	return err
+}
+
+// excuse reports whether a stop that has ended at a moment may have left
+// something unsettled: Redis was away when it was told last, or would have been.
+func (o *outages) excuse(ended time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.list {
+		if s.from.Before(ended) && s.to.After(ended.Add(-retryPause)) {
+			return true
+		}
+	}
+	return false
+}
+
+// retryPause is how long a consumer waits for Redis, or until it tries again, at
+// most.
+const retryPause = 10 * time.Second
 
 // slot is a place for one process. While it is wanted, a process that has ended
 // is followed by another.
@@ -24,13 +60,13 @@ type slot struct {
 	command func() *exec.Cmd
 	log     string // what all of its processes write
 
-	mu      sync.Mutex
-	cmd     *exec.Cmd // nil between two processes
-	wanted  bool
-	starts  int
-	exits   map[int]int // how often by code, of those that ended by themselves
-	drained []int       // codes of those that were asked to end
-	done    chan struct{}
+	mu     sync.Mutex
+	cmd    *exec.Cmd // nil between two processes
+	wanted bool
+	starts int
+	exits  map[int]int // how often by code, of those that ended by themselves
+	drains []int       // codes of those that were asked to end
+	done   chan struct{}
 }
 
 func newSlot(name, log string, command func() *exec.Cmd) *slot {
@@ -50,6 +86,7 @@ func (s *slot) start() {
 
 func (s *slot) keep(done chan struct{}) {
 	defer close(done)
+	runtime.LockOSThread() // see endWithParent
 	for {
 		cmd, err := s.spawn()
 		if cmd == nil {
@@ -65,7 +102,7 @@ func (s *slot) keep(done chan struct{}) {
 		s.mu.Lock()
 		s.cmd = nil
 		if !s.wanted {
-			s.drained = append(s.drained, code)
+			s.drains = append(s.drains, code)
 			s.mu.Unlock()
 			return
 		}
@@ -89,6 +126,7 @@ func (s *slot) spawn() (*exec.Cmd, error) {
 	defer log.Close()
 	cmd := s.command()
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = endWithParent()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start process: %w", err)
 	}
@@ -104,6 +142,23 @@ func (s *slot) signal(sig syscall.Signal) {
 	if s.cmd != nil {
 		_ = s.cmd.Process.Signal(sig)
 	}
+}
+
+// life tells one process from the next; 0 while there is none.
+func (s *slot) life() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return 0
+	}
+	return s.starts
+}
+
+// died reports whether the last process was killed before it could stop.
+func (s *slot) died() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.drains) > 0 && s.drains[len(s.drains)-1] == bySignal
 }
 
 // stop ends the process with a signal, for good.
@@ -123,7 +178,7 @@ func (s *slot) stop(sig syscall.Signal) error {
 	select {
 	case <-done:
 		return nil
-	case <-time.After(exitPatience):
+	case <-time.After(patience):
 		s.signal(syscall.SIGQUIT) // its goroutines are in its log
 		select {
 		case <-done:
@@ -131,6 +186,6 @@ func (s *slot) stop(sig syscall.Signal) error {
 			s.signal(syscall.SIGKILL)
 			<-done
 		}
-		return fmt.Errorf("%s did not end within %v of %v", s.name, exitPatience, sig)
+		return fmt.Errorf("%s did not end within %v of %v", s.name, patience, sig)
 	}
 }

@@ -76,6 +76,13 @@ func (p *publisher) await(ctx context.Context) {
 func (p *publisher) publish(n int) (confirmed bool) {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
+	return p.publishLocked(n)
+}
+
+// mark publishes one entry; the ledger is locked.
+func (p *publisher) mark() { p.publishLocked(1) }
+
+func (p *publisher) publishLocked(n int) (confirmed bool) {
 	ctx := context.Background()
 	pipe := p.rdb.Pipeline()
 	var batch []*entry

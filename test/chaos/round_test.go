@@ -24,6 +24,9 @@ const (
 	rate      = 2000 // trades a second
 	hastyIdle = 2 * time.Second
 	dataSize  = "256m" // of the file system that can be filled
+
+	// patience is for what must come about at last, however busy the machine is.
+	patience = 2 * time.Minute
 )
 
 // round is one round with all that belongs to it.
@@ -41,17 +44,19 @@ type round struct {
 	stalls *stalls
 
 	// steady is held by faults that change what is in Redis, or that need it to
-	// stay as it is.
-	steady sync.Mutex
+	// stay as it is. alive is held by those that do something to the processes, or
+	// need them as they are; whoever needs both takes it last.
+	steady, alive sync.Mutex
 
-	small bool // data/ is a file system of its own, which can be filled
+	outages outages
+	noSmall error // why data/ is not a file system of its own, which can be filled
 
 	mu         sync.Mutex                  // guards all below
 	letters    map[string]map[int64]string // stage of each dead letter by group and trade_id
 	aof        []aofSize
 	violations []string
-	done       map[string]int // faults by kind
-	trimmed    map[string]int // undelivered entries that trims have taken, by group
+	done       map[string]int   // faults by kind
+	taken      map[string]taken // what trims and deletions have taken, by group
 }
 
 func newRound(t *testing.T, tp temper, seed uint64) *round {
@@ -62,7 +67,7 @@ func newRound(t *testing.T, tp temper, seed uint64) *round {
 	}
 	r := &round{
 		t: t, temper: tp, dir: dir, ledger: newLedger(),
-		letters: map[string]map[int64]string{}, done: map[string]int{}, trimmed: map[string]int{},
+		letters: map[string]map[int64]string{}, done: map[string]int{}, taken: map[string]taken{},
 	}
 	for _, g := range groups {
 		r.letters[g] = map[int64]string{}
@@ -78,16 +83,13 @@ func newRound(t *testing.T, tp temper, seed uint64) *round {
 	if err := os.Mkdir(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := mountSmall(data, dataSize); err == nil {
-		r.small = true
+	if r.noSmall = mountSmall(data, dataSize); r.noSmall == nil {
 		t.Cleanup(func() {
 			if t.Failed() {
 				_ = os.CopyFS(filepath.Join(dir, "stores"), os.DirFS(data))
 			}
 			unmount(data)
 		})
-	} else {
-		t.Logf("no file system that can be filled (%v): the disk will not be full", err)
 	}
 	fsync := "always"
 	if tp == hasty {
@@ -96,7 +98,9 @@ func newRound(t *testing.T, tp temper, seed uint64) *round {
 	r.redis = redistest.Start(t, redistest.WithArgs("--appendonly", "yes", "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"))
 	r.rdb = redis.NewClient(&redis.Options{
 		Addr: r.redis.Addr(), MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second, DisableIdentity: true,
+		// Longer than Redis is ever stopped: a request that was given up would be
+		// served all the same.
+		DialTimeout: time.Second, ReadTimeout: patience, WriteTimeout: patience, DisableIdentity: true,
 	})
 	t.Cleanup(func() { _ = r.rdb.Close() })
 	if r.proxy, err = wire.Listen(r.redis.Addr()); err != nil {
@@ -142,6 +146,9 @@ func (r *round) tellAll(sig syscall.Signal) {
 	}
 }
 
+// lives tells whether a process has died since: then they differ, or one is 0.
+func (r *round) lives() [2]int { return [2]int{r.slots[0].life(), r.slots[1].life()} }
+
 // violated notes something that must never be.
 func (r *round) violated(format string, args ...any) {
 	r.mu.Lock()
@@ -155,7 +162,7 @@ func (r *round) play(lanes [numLanes][]fault) *verdict {
 	for _, s := range r.slots[:2] {
 		s.start()
 	}
-	r.must(eventually(20*time.Second, func() error {
+	r.must(eventually(patience, func() error {
 		for _, g := range groups {
 			if err := r.rdb.XPending(context.Background(), streamKey, g).Err(); err != nil {
 				return err
@@ -171,6 +178,7 @@ func (r *round) play(lanes [numLanes][]fault) *verdict {
 	aside.Go(func() { r.watchAOF(watching) })
 	var publisher sync.WaitGroup
 	publisher.Go(func() { r.pub.serve(publishing) })
+	r.must(eventually(patience, r.begun))
 
 	began := time.Now()
 	var running sync.WaitGroup
@@ -219,12 +227,15 @@ func (r *round) heal() {
 	r.must(r.writeManifest(calm))
 	r.tellAll(syscall.SIGCONT)
 	r.reload()
+	if third := r.slots[2]; third.died() {
+		third.start() // what it held is its own for longer than the round
+	}
 }
 
 // settled waits until the groups have read the whole stream and nothing is
-// pending in them. It is shorter than the min_idle of a patient round.
+// pending in them. In a patient round min_idle is longer than that.
 func (r *round) settled() error {
-	return eventually(40*time.Second, func() error {
+	return eventually(patience, func() error {
 		ctx := context.Background()
 		info, err := r.rdb.XInfoStream(ctx, streamKey).Result()
 		if err != nil {

@@ -74,7 +74,7 @@ func deal(random *rand.Rand, t temper) [numLanes][]fault {
 		}
 		lanes[k.lane] = append(lanes[k.lane], fault{
 			kind:  k,
-			pause: between(200*time.Millisecond, 700*time.Millisecond),
+			pause: between(100*time.Millisecond, 500*time.Millisecond),
 			hold:  between(500*time.Millisecond, 1500*time.Millisecond),
 			n:     2 + random.IntN(5),
 			slot:  random.IntN(2),
@@ -88,14 +88,13 @@ func deal(random *rand.Rand, t temper) [numLanes][]fault {
 	return lanes
 }
 
-// only drops the faults whose kinds are not named; no names keep all.
-func only(lanes [numLanes][]fault, names string) [numLanes][]fault {
-	if names == "" {
-		return lanes
-	}
+// choose drops the faults whose kinds are not named in only, unless that is
+// empty, and those that are named in without.
+func choose(lanes [numLanes][]fault, only, without string) [numLanes][]fault {
 	for i := range lanes {
 		lanes[i] = slices.DeleteFunc(lanes[i], func(f fault) bool {
-			return !slices.Contains(strings.Split(names, ","), f.kind.name)
+			return only != "" && !slices.Contains(strings.Split(only, ","), f.kind.name) ||
+				slices.Contains(strings.Split(without, ","), f.kind.name)
 		})
 	}
 	return lanes

@@ -88,7 +88,9 @@ func TestVerdicts(t *testing.T) {
 	}
 
 	p.verdict(20*time.Second, "rests", telemetry.VerdictStopped, "paused by ")
-	p.verdict(20*time.Second, "loses", telemetry.VerdictLosing, "lost")
+	p.verdict(20*time.Second, "loses", telemetry.VerdictSinkDown, " lost (trimmed) ")
+	s.board.Steer("loses", nil)
+	p.verdict(60*time.Second, "loses", telemetry.VerdictLosing, " lost (trimmed) ")
 	p.verdict(20*time.Second, "down", telemetry.VerdictSinkDown, "told to unavailable")
 	p.verdict(20*time.Second, "fails", telemetry.VerdictTripped, "build handler sql")
 	p.verdict(90*time.Second, "hangs", telemetry.VerdictStalled, "nothing moves although ")

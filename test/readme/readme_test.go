@@ -71,8 +71,8 @@ func same(t *testing.T, table, want []string) {
 	}
 }
 
-// scraped is everything that /metrics shows of a group, what may be unknown
-// included.
+// scraped is everything that /metrics shows of a process with one group and one
+// stream that is trimmed, what may be unknown included.
 func scraped(t *testing.T) string {
 	t.Helper()
 	m := telemetry.NewMetrics("v1")
@@ -85,6 +85,8 @@ func scraped(t *testing.T) string {
 			unknown.Set(1)
 		}
 	}
+	m.Retention("s")
+	m.WatchRedis(func() telemetry.RedisStats { return telemetry.RedisStats{Server: "redis", Version: "7"} })
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return rec.Body.String()
@@ -96,7 +98,7 @@ var (
 )
 
 // open are the labels whose values are not a closed set; le is of the format.
-var open = []string{"group", "stream", "handler", "version", "go_version", "le"}
+var open = []string{"group", "stream", "handler", "version", "go_version", "server", "le"}
 
 // Each metric has one row: its name with its labels, their values, what it is.
 func TestMetrics(t *testing.T) {
@@ -132,7 +134,7 @@ func TestMetrics(t *testing.T) {
 func TestNamesOfMetrics(t *testing.T) {
 	t.Parallel()
 	text := scraped(t)
-	for _, name := range regexp.MustCompile(`fanout_[a-z_]+_(total|seconds|entries|bytes|calls|info|state|length)\b`).FindAllString(readme(t), -1) {
+	for _, name := range regexp.MustCompile(`fanout_[a-z_]+_(total|seconds|entries|bytes|calls|info|state|length|connections|held)\b`).FindAllString(readme(t), -1) {
 		if !strings.Contains(text, "# HELP "+name+" ") {
 			t.Errorf("there is no metric %s", name)
 		}

@@ -1,7 +1,7 @@
 -- The book of a group's losses is a hash: the last of them as JSON (fields
 -- loss:<ID>), who has to tell of those that nobody has told of yet (tell:<ID>:
 -- "process ms"), what a process has found to be gone while it was pending (a loss
--- under gone:<process>), and what the last look at the stream has left behind.
+-- under "gone:<process> <reason>"), and what the last look at the stream has left behind.
 
 local function now()
   local t = redis.call('TIME')
@@ -34,19 +34,32 @@ local function horizon(id)
 end
 
 -- vanished notes what a process has found to be gone while it was pending, as one
--- loss until it looks for losses. It reports whether that could be written.
-local function vanished(book, me, ids)
+-- loss of a kind until it looks for losses. It reports whether that could be
+-- written. What stood before the first entry, and beyond all that was ever deleted
+-- by itself, was trimmed.
+local function vanished(key, book, me, ids)
   if not book or #ids == 0 then return true end
-  local field = 'gone:' .. me
-  local ours, loss = pcall(cjson.decode, redis.call('HGET', book, field) or '')
-  if not ours or type(loss) ~= 'table' or not loss.entries then
-    loss = {reason = 'deleted', certain = true, entries = 0, first = ids[1], last = ids[1], at = now(), note = 'they were pending'}
-  end
+  local s, losses, fields = look(key), {}, {}
   for _, id in ipairs(ids) do
+    local trimmed = less(s.deleted, id) and not (s.first and less(s.first, id))
+    local reason = trimmed and 'trimmed' or 'deleted'
+    local loss = losses[reason]
+    if not loss then
+      local ours
+      ours, loss = pcall(cjson.decode, redis.call('HGET', book, 'gone:' .. me .. ' ' .. reason) or '')
+      if not ours or type(loss) ~= 'table' or not loss.entries then
+        loss = {reason = reason, certain = true, entries = 0, first = id, last = id, at = now(), note = 'they were pending'}
+      end
+      losses[reason] = loss
+    end
     if less(id, loss.first) then loss.first = id end
     if less(loss.last, id) then loss.last = id end
+    loss.entries = loss.entries + 1
   end
-  loss.entries = loss.entries + #ids
-  local r = redis.pcall('HSET', book, field, cjson.encode(loss))
+  for reason, loss in pairs(losses) do
+    fields[#fields + 1] = 'gone:' .. me .. ' ' .. reason
+    fields[#fields + 1] = cjson.encode(loss)
+  end
+  local r = redis.pcall('HSET', book, unpack(fields))
   return type(r) ~= 'table' or not r.err
 end

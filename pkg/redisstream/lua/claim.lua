@@ -41,5 +41,5 @@ repeat
   size = #r[2] > 0 and bytes / #r[2] or 0
   step = math.min(step * 2, 16)
 until cursor == '0-0' or left <= 0 or look <= 0 or room <= 0
-vanished(KEYS[2], ARGV[8], gone)
+vanished(key, KEYS[2], ARGV[8], gone)
 return {cursor, gone, entries}

@@ -26,22 +26,11 @@ if ARGV[8] ~= '' then
   here = {id = ARGV[8], epoch = ARGV[9], last = ARGV[10], added = tonumber(ARGV[11]), first = ARGV[12], open = tonumber(ARGV[13])}
 end
 
--- Which of two checkpoints to go by: the one of this epoch, of two such the
--- later one, and Redis' own otherwise.
-local cp = there or here
-if there and here then
-  if here.epoch == there.epoch then
-    if less(there.id, here.id) then cp = here end
-  elseif epoch and here.epoch == epoch then
-    cp = here
-  end
-end
-
--- differs says why the stream cannot be the one that cp was taken of. What it
+-- differs says why the stream cannot be the one that a checkpoint was taken of. What it
 -- compares only ever grows in one and the same stream. A checkpoint beyond the
 -- end needs no look of its own: it was not beyond what the stream then ended at,
 -- unless the group began there.
-local function differs()
+local function differs(cp)
   if not s then return 'the stream is gone' end
   if less(s.last, cp.last) then return 'the stream ends at ' .. s.last .. ', it ended at ' .. cp.last .. ' before' end
   if s.added >= 0 and s.added < cp.added then
@@ -53,13 +42,27 @@ local function differs()
   return nil
 end
 
+-- Which of two checkpoints to go by: the one of this epoch, and Redis' own
+-- otherwise. Of two such it is the later one, unless it knows more of the stream
+-- than there is, and the stream still has what it ended at for the other: then
+-- Redis came back with an older state of both.
+local cp = there or here
+if there and here then
+  if here.epoch == there.epoch then
+    local older = differs(here) and not differs(there) and #redis.call('XRANGE', key, there.last, there.last) > 0
+    if less(there.id, here.id) and not older then cp = here end
+  elseif epoch and here.epoch == epoch then
+    cp = here
+  end
+end
+
 -- A user who may not acknowledge would write dead letters again and again.
 local function mayAck() redis.call('XACK', key, name, '0-0') end
 
 if g then
   if not epoch then -- the key was evicted or deleted
     epoch = fresh
-    if cp and not differs() then epoch = cp.epoch end
+    if cp and not differs(cp) then epoch = cp.epoch end
     redis.call('SET', KEYS[2], epoch)
   end
   mayAck()
@@ -86,7 +89,7 @@ else
   if epoch and cp.epoch ~= epoch and s then
     other, reason = true, 'another group has found another stream before'
   else
-    reason = differs()
+    reason = differs(cp)
     if not reason and not epoch and not there then reason, survived = 'nothing of fanout is left in Redis', true end
     if reason then epoch, other = fresh, true end
   end
@@ -128,10 +131,10 @@ local function again(first, last)
 end
 if loss and cp and other then
   local last = cp.last
-  if not s or not s.first then
-    last = horizon(last)
-  elseif less(last, s.first) then
+  if s and s.first and less(last, s.first) then
     last = prev(s.first)
+  elseif not survived then -- nobody knows where the other stream has ended
+    last = horizon(last)
   end
   gone(following(cp.id), last, cp.open > 0 and cp.open or -1)
   if survived and s.first then again(s.first, less(s.final, cp.id) and s.final or cp.id) end

@@ -16,9 +16,9 @@ local b = map(redis.call('HGETALL', book))
 -- What has vanished is told by who has found it, or by another when that has
 -- ended.
 for field, text in pairs(b) do
-  local who = string.match(field, '^gone:(.*)$')
+  local who = string.match(field, '^gone:(%S+)')
   local ours, loss = pcall(cjson.decode, text)
-  ours = who and ours and type(loss) == 'table' and tonumber(loss.at)
+  ours = who and ours and type(loss) == 'table' and type(loss.reason) == 'string' and tonumber(loss.at)
   if ours and (who == me or now() - ours > patience) then
     enter(book, loss, me)
     redis.call('HDEL', book, field)

@@ -21,6 +21,6 @@ for _, p in ipairs(list) do
     gone[#gone + 1] = last
   end
 end
-if not vanished(KEYS[2], ARGV[6], gone) then gone = {} end -- they are found again
+if not vanished(key, KEYS[2], ARGV[6], gone) then gone = {} end -- they are found again
 if #gone > 0 then redis.call('XACK', key, group, unpack(gone)) end
 return {last, done and 1 or 0, gone, entries}

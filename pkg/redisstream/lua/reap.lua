@@ -6,8 +6,7 @@ local keep = {}
 for i = 3, #ARGV do keep[ARGV[i]] = true end
 local out = {}
 for _, list in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
-  local c = {}
-  for i = 1, #list, 2 do c[list[i]] = list[i + 1] end
+  local c = map(list)
   if c['pending'] == 0 and c['idle'] > tonumber(ARGV[2]) and not keep[c['name']] then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], c['name'])
     out[#out + 1] = c['name']

@@ -254,6 +254,25 @@ func TestOutages(t *testing.T) {
 			}
 			return func() error { _, err := other.Exec("ROLLBACK"); return err }
 		}},
+		{"disk fails", "disk I/O error", func(t *testing.T, s *Store) func() error {
+			// The newest page of t alone is in the log, another connection has put
+			// it there, and it cannot be read.
+			other := stranger(t, s)
+			for _, q := range []string{"PRAGMA wal_checkpoint(TRUNCATE)", "INSERT INTO t VALUES (1)", "DELETE FROM t"} {
+				if _, err := other.Exec(q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wal := s.file.path + "-wal"
+			written, err := os.ReadFile(wal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(wal, 0); err != nil {
+				t.Fatal(err)
+			}
+			return func() error { return os.WriteFile(wal, written, 0o600) }
+		}},
 	}
 	for _, tt := range tests {
 		s := mustOpen(t, filepath.Join(t.TempDir(), "a.db"))

@@ -27,7 +27,7 @@ func (s *Source) Own(ctx context.Context, after stream.ID, max int) (stream.Page
 		return stream.Page{}, err
 	}
 	if err := s.sameEpoch(ctx); err != nil {
-		return stream.Page{}, err
+		return stream.Page{}, wrap(s.op("list pending of"), err)
 	}
 	page := stream.Page{Next: v.id(), Done: v.flag()}
 	if page.Next.IsZero() {
@@ -50,7 +50,7 @@ func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Durat
 		return stream.Page{}, err
 	}
 	if err := s.sameEpoch(ctx); err != nil {
-		return stream.Page{}, err
+		return stream.Page{}, wrap(s.op("claim"), err)
 	}
 	page := stream.Page{Next: v.id()}
 	page.Done = page.Next.IsZero()

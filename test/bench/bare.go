@@ -1,0 +1,212 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver that fanout uses
+
+	"example.com/fanout/pkg/exchange"
+)
+
+// runBare writes what a group of fanout has written, with the same driver, the
+// same tables, the same pragmas and batches of the same size: prepared
+// multi-row statements and one transaction a batch. All rows are in memory
+// before it begins. It prints what it took.
+func runBare(args []string) error {
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	from := flags.String("from", "", "database that fanout has written")
+	into := flags.String("into", "", "database to write")
+	table := flags.String("table", "", "table that fanout has written")
+	skip := flags.Int("skip", 0, "trades before the first one")
+	entries := flags.Int("entries", 0, "trades")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	source, err := sql.Open("sqlite", "file:"+*from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	var batches []func(*sql.Tx) error
+	target, err := openBare(*into)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	if err := copySchema(source, target); err != nil {
+		return err
+	}
+	if *table == "market_minutes" {
+		batches, err = windowBatches(source, target, *skip, *entries)
+	} else {
+		batches, err = rowBatches(source, target, *table, *entries)
+	}
+	if err != nil {
+		return err
+	}
+	result, err := timed(target, batches, *entries)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+func openBare(name string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
+	if err == nil {
+		db.SetMaxOpenConns(1)
+	}
+	return db, err
+}
+
+func copySchema(source, target *sql.DB) error {
+	rows, err := source.Query("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ddl string
+		if err := rows.Scan(&ddl); err != nil {
+			return err
+		}
+		if _, err := target.Exec(ddl); err != nil {
+			return fmt.Errorf("make the tables: %w", err)
+		}
+	}
+	return rows.Err()
+}
+
+// timed runs each batch in a transaction.
+func timed(db *sql.DB, batches []func(*sql.Tx) error, entries int) (stored, error) {
+	usedBefore, err := ownCPU()
+	if err != nil {
+		return stored{}, err
+	}
+	start := time.Now()
+	for _, batch := range batches {
+		tx, err := db.Begin()
+		if err != nil {
+			return stored{}, err
+		}
+		if err := errors.Join(batch(tx), tx.Commit()); err != nil {
+			return stored{}, fmt.Errorf("write a batch: %w", err)
+		}
+	}
+	seconds := time.Since(start).Seconds()
+	used, err := ownCPU()
+	if err != nil {
+		return stored{}, err
+	}
+	return stored{
+		Rate: float64(entries) / seconds,
+		CPU:  (used - usedBefore).Seconds() / float64(entries) * 1e6,
+	}, nil
+}
+
+func ownCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseCPU(string(text))
+}
+
+// rowBatches are the rows of a table in batches, in the order of their
+// entries.
+func rowBatches(source, target *sql.DB, table string, entries int) ([]func(*sql.Tx) error, error) {
+	width, rows, err := readRows(source, "SELECT * FROM "+table+" ORDER BY trade_id")
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != entries*width {
+		return nil, fmt.Errorf("table %s has %d rows, want %d", table, len(rows)/width, entries)
+	}
+	in, err := newInserter(target, "INSERT INTO "+table+" VALUES ", width, " ON CONFLICT DO NOTHING")
+	if err != nil {
+		return nil, err
+	}
+	var batches []func(*sql.Tx) error
+	for len(rows) > 0 {
+		part := rows[:min(batchSize*width, len(rows))]
+		rows = rows[len(part):]
+		batches = append(batches, func(tx *sql.Tx) error { return in.insert(tx, part) })
+	}
+	return batches, nil
+}
+
+// windowBatches are the identities of the entries in batches, each with the
+// windows that its entries are in. The totals are those of the end: what they
+// are makes no difference to the driver.
+func windowBatches(source, target *sql.DB, skip, entries int) ([]func(*sql.Tx) error, error) {
+	columns, err := plainColumns(source, "market_minutes")
+	if err != nil {
+		return nil, err
+	}
+	list := strings.Join(columns, ", ")
+	width, totals, err := readRows(source, "SELECT key, window_start, "+list+" FROM market_minutes")
+	if err != nil {
+		return nil, err
+	}
+	windows := map[string][]any{}
+	for at := 0; at < len(totals); at += width {
+		windows[fmt.Sprint(totals[at], totals[at+1])] = totals[at+2 : at+width]
+	}
+	_, seen, err := readRows(source, "SELECT source, ms, seq FROM fanout_seen ORDER BY ms, seq")
+	if err != nil {
+		return nil, err
+	}
+	if len(seen) != 3*entries {
+		return nil, fmt.Errorf("%d entries are counted, want %d", len(seen)/3, entries)
+	}
+	identities, err := newInserter(target, "INSERT INTO fanout_seen VALUES ", 3, "")
+	if err != nil {
+		return nil, err
+	}
+	var updates []string
+	for _, c := range columns {
+		updates = append(updates, c+" = excluded."+c)
+	}
+	saved, err := newInserter(target, "INSERT INTO market_minutes ("+list+") VALUES ", len(columns),
+		" ON CONFLICT (fanout_group, window_start, key) DO UPDATE SET "+strings.Join(updates, ", "))
+	if err != nil {
+		return nil, err
+	}
+	x := exchange.New(exchange.Config{Seed: seed})
+	for range skip {
+		x.Next()
+	}
+	var batches []func(*sql.Tx) error
+	for len(seen) > 0 {
+		part := seen[:min(3*batchSize, len(seen))]
+		seen = seen[len(part):]
+		touched := map[string]bool{}
+		var touchedRows []any
+		for range len(part) / 3 {
+			trade := x.Next()
+			name := fmt.Sprint(trade.MarketID, trade.Timestamp/60_000*60_000)
+			row, ok := windows[name]
+			if !ok {
+				return nil, fmt.Errorf("window %s is missing", name)
+			}
+			if !touched[name] {
+				touched[name] = true
+				touchedRows = append(touchedRows, row...)
+			}
+		}
+		batches = append(batches, func(tx *sql.Tx) error {
+			if err := identities.insert(tx, part); err != nil {
+				return err
+			}
+			return saved.insert(tx, touchedRows)
+		})
+	}
+	return batches, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// TestRun runs everything once with little to do. What it measures says
+// nothing; that everything arrives does.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts, err := parseOptions([]string{
+		"-entries", "2000", "-rounds", "1", "-groups", "1,2", "-deliveries", "2000", "-store-entries", "1500", "-rate", "1000",
+		"-dir", dir, "-json", filepath.Join(dir, "out", "bench.json"), "-svg", filepath.Join(dir, "out", "bench.svg"), "-many", "5",
+	}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.live, opts.idle = 200*time.Millisecond, 10*time.Millisecond
+	var out bytes.Buffer
+	if err := run(t.Context(), opts, &out, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(opts.json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Deliveries) != 2*len(contenders) || len(r.Live) != len(contenders) || len(r.Stores) != 5 || r.Idle == nil || r.Crowd == nil {
+		t.Errorf("something was not measured:\n%s", text)
+	}
+	for _, s := range r.Deliveries {
+		if want := 2000 / s.Groups; s.Entries != want || !(s.Rate.Median > 0) || !(s.Peak.Median > 0) {
+			t.Errorf("%s with %d groups: %+v, want %d entries a group and figures", s.Contender, s.Groups, s, want)
+		}
+	}
+	for _, s := range r.Live {
+		if s.Rounds[0].Count != liveGroups*200 || !(s.P50.Median > 0) || s.P99.Median < s.P50.Median {
+			t.Errorf("%s live: %+v", s.Contender, s)
+		}
+	}
+	for _, s := range r.Stores {
+		if s.Entries != 1500 || !(s.Rate.Median > 0) {
+			t.Errorf("%s: %+v", s.Name, s)
+		}
+	}
+	if _, err := os.Stat(opts.svg); err != nil {
+		t.Error(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "fanout-bench-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v, %v", left, err)
+	}
+}
+
+// TestSettled: what is read and not acknowledged does not count, nor does what
+// the groups were made behind.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), t.TempDir()
+	s, err := startServer(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.fill(ctx, 1000); err != nil {
+		t.Fatal(err)
+	}
+	settled := func(skip int, want int64) {
+		t.Helper()
+		if got, err := s.settled(ctx, eventsStream, skip); err != nil || got != want {
+			t.Errorf("%d are settled, %v, want %d", got, err, want)
+		}
+	}
+	for _, skip := range []int{0, 250} {
+		if err := s.begin(ctx, eventsStream, names(2), skip); err != nil {
+			t.Fatal(err)
+		}
+		settled(skip, 0)
+		var ids []string
+		for _, group := range names(2) {
+			read, err := s.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
+				Group: group, Consumer: "c", Streams: []string{eventsStream, ">"}, Count: 10, Block: -1,
+			}).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = nil
+			for _, m := range read[0].Messages {
+				ids = append(ids, m.ID)
+			}
+			if ids[0] != s.idOf(skip+1) {
+				t.Errorf("the first entry is %s, want %s", ids[0], s.idOf(skip+1))
+			}
+		}
+		settled(skip, 0)
+		if err := s.rdb.XAck(ctx, eventsStream, names(2)[1], ids[:4]...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		settled(skip, 4)
+	}
+}
