@@ -54,10 +54,10 @@ func (g *group) watch(ctx context.Context) error {
 // nextLook is how long to wait after a look that took so long. Redis copies the first
 // and the last entry of a stream at each one, and they may be very large.
 func nextLook(took time.Duration) time.Duration {
-	if took < 50*time.Millisecond {
+	if took < 200*time.Millisecond {
 		return watchEvery
 	}
-	return min(max(watchEvery, 20*took), healthy)
+	return min(max(watchEvery, 10*took), healthy)
 }
 
 // listConsumers keeps what Redis knows of the group's consumers, every few

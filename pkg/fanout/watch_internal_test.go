@@ -11,9 +11,8 @@ func TestNextLook(t *testing.T) {
 	t.Parallel()
 	for took, want := range map[time.Duration]time.Duration{
 		0:                      watchEvery,
-		49 * time.Millisecond:  watchEvery,
-		50 * time.Millisecond:  watchEvery,
-		300 * time.Millisecond: 6 * time.Second,
+		199 * time.Millisecond: watchEvery,
+		300 * time.Millisecond: 3 * time.Second,
 		time.Hour:              time.Minute,
 	} {
 		if got := nextLook(took); got != want {

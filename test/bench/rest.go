@@ -95,7 +95,7 @@ func (b *bench) crowd(ctx context.Context, groups int) (*crowd, error) {
 		c.Fault = fmt.Sprintf("not ready within %v: %v", patience, err)
 		b.say("%d groups: %s\n%s", groups, c.Fault, p.log.tail())
 	}
-	c.Start = time.Since(start).Seconds()
+	c.Start = time.Since(start).Seconds() // nothing, where there is a fault
 	time.Sleep(2 * time.Second) // so that its memory has come to rest
 	if c.Peak, err = p.peak(); err != nil {
 		return nil, err
@@ -110,7 +110,9 @@ func (b *bench) crowd(ctx context.Context, groups int) (*crowd, error) {
 		return nil, err
 	}
 	c.Stop = time.Since(end).Seconds()
-	b.say("%d groups: ready in %.1f s, %.0f MiB, stopped in %.1f s\n", groups, c.Start, c.Peak, c.Stop)
+	if c.Fault == "" {
+		b.say("%d groups: ready in %.1f s, %.0f MiB, stopped in %.1f s\n", groups, c.Start, c.Peak, c.Stop)
+	}
 	return c, nil
 }
 

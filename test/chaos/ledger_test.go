@@ -24,7 +24,7 @@ const (
 
 	// hugeBytes is so many that fanout still counts past the huge entries of a
 	// round when it looks for losses.
-	hugeBytes = 600 << 10
+	hugeBytes = 256 << 10
 )
 
 // class is what is special about an entry.
