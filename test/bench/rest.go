@@ -96,7 +96,7 @@ func (b *bench) crowd(ctx context.Context, groups int) (*crowd, error) {
 		b.say("%d groups: %s\n%s", groups, c.Fault, p.log.tail())
 	}
 	c.Start = time.Since(start).Seconds() // nothing, where there is a fault
-	time.Sleep(2 * time.Second) // so that its memory has come to rest
+	time.Sleep(2 * time.Second)           // so that its memory has come to rest
 	if c.Peak, err = p.peak(); err != nil {
 		return nil, err
 	}

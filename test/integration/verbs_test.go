@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -258,6 +260,15 @@ func TestSeekOfSharedGroup(t *testing.T) {
 	first, second := s.run("--instance", "first").ready(), s.run("--instance", "second").ready()
 	ids := s.publish(events(trades(5, 100))...)
 	s.settled(10*time.Second, "shared")
+	eventually(t, 20*time.Second, "read in both processes", func() error { // until then Redis does not know the second
+		consumers, err := s.rdb.XInfoConsumers(context.Background(), eventsStream, "shared").Result()
+		for _, c := range consumers {
+			if strings.HasPrefix(c.Name, "second-") {
+				return nil
+			}
+		}
+		return fmt.Errorf("consumers %v, %w", consumers, err)
+	})
 	first.ask(s, 0, "pause", "shared")
 	first.says(s, 1, []string{"another process runs shared: consumer second-", "pause the group there too"}, "seek", "shared", "--to", "earliest")
 	second.ask(s, 0, "pause", "shared")
