@@ -20,8 +20,9 @@ const (
 // Redis. What Redis does not tell is unknown, never zero.
 func (g *group) watch(ctx context.Context) error {
 	began := time.Now()
-	for ok, look := true, began; ok; ok = supervisor.Pause(ctx, nextLook(time.Since(look))) {
-		look = time.Now()
+	var took, before time.Duration // the last looks
+	for ok := true; ok; ok = supervisor.Pause(ctx, nextLook(min(took, before))) {
+		look := time.Now()
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}
@@ -47,12 +48,14 @@ func (g *group) watch(ctx context.Context) error {
 		}
 		g.look(ctx)
 		g.listConsumers(ctx)
+		took, before = time.Since(look), took
 	}
 	return nil
 }
 
-// nextLook is how long to wait after a look that took so long. Redis copies the first
-// and the last entry of a stream at each one, and they may be very large.
+// nextLook is how long to wait after two looks that took so long at least. Redis
+// copies the first and the last entry of a stream at each one, and they may be very
+// large. One long look says nothing: Redis may have been away.
 func nextLook(took time.Duration) time.Duration {
 	if took < 200*time.Millisecond {
 		return watchEvery

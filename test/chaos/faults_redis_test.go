@@ -201,13 +201,30 @@ func (r *round) loseSeen(f fault) error {
 		return err
 	}
 	if before == r.lives() && before[0]*before[1] > 0 {
-		return nil
+		return eventually(patience, func() error { return r.tailTold(what) })
 	}
 	for _, g := range groups { // a killer came in between
 		for trade, lost := range r.ledger.lost[g] {
 			if lost == what {
 				lost.unseen = true
 				r.ledger.lost[g][trade] = lost
+			}
+		}
+	}
+	return nil
+}
+
+// tailTold returns nil when the loss of a tail has been told for every group. The
+// ledger is locked.
+func (r *round) tailTold(what loss) error {
+	told, _, err := r.reports()
+	if err != nil {
+		return err
+	}
+	for g, lost := range r.ledger.lost {
+		for trade, l := range lost {
+			if e := r.ledger.all[trade-1]; l == what && !told.covers(g, e.id, what.at) {
+				return fmt.Errorf("that %s has lost %s is not reported", g, e.name())
 			}
 		}
 	}
