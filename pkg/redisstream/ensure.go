@@ -79,7 +79,7 @@ func (g *Group) Ensure(ctx context.Context) (Opened, error) {
 	case o.Created:
 		g.seen = ""
 	case g.seen == "" && local.Epoch == o.Epoch && !local.LastGenerated.IsZero():
-		g.seen = local.LastGenerated.String()
+		g.seen, g.seenEpoch = local.LastGenerated.String(), o.Epoch
 	}
 	g.mu.Unlock()
 	if o.Created {

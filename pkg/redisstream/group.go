@@ -69,11 +69,12 @@ type Group struct {
 
 	teller *teller
 
-	mu    sync.Mutex // guards what follows
-	epoch string     // as last seen; "" before Ensure
-	taken Checkpoint // the last one of this process
-	saved Checkpoint // what the local store was given last
-	seen  string     // ID of the last entry in the stream at the last look; "" for none
+	mu        sync.Mutex // guards what follows
+	epoch     string     // as last seen; "" before Ensure
+	taken     Checkpoint // the last one of this process
+	saved     Checkpoint // what the local store was given last
+	seen      string     // ID of the last entry in the stream at the last look; "" for none
+	seenEpoch string     // in which that was
 }
 
 // WithoutCheckpoint says what becomes of a group of which Redis has lost the

@@ -27,6 +27,7 @@ func (g *Group) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Lo
 	g.teller.Lock()
 	defer g.teller.Unlock()
 	last, epoch := g.lastSeen()
+	present := g.presentEpoch()
 	v, err := g.client.run(ctx, op, lossesScript, []string{g.cfg.Stream, g.bookKey, g.epochKey}, g.cfg.Group, g.client.token, last, epoch)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func (g *Group) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Lo
 	if v.err != nil {
 		return nil, v.err
 	}
-	g.see(seen)
+	g.see(seen, present)
 	sortLosses(all)
 	if len(told) == 0 {
 		return all, nil
@@ -103,17 +104,24 @@ type teller struct {
 }
 
 // lastSeen is the last entry that the stream had when this process looked, and in
-// which epoch.
+// which epoch that was. Another epoch since is another stream, which has taken
+// nothing back.
 func (g *Group) lastSeen() (id, epoch string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.seen, g.epoch
+	return g.seen, g.seenEpoch
 }
 
-func (g *Group) see(id string) {
+func (g *Group) presentEpoch() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.seen = id
+	return g.epoch
+}
+
+func (g *Group) see(id, epoch string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen, g.seenEpoch = id, epoch
 }
 
 // lossRecord is a loss as the group's book in Redis has it.
