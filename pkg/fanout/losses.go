@@ -13,7 +13,7 @@ import (
 const lossShown = 10 * time.Minute
 
 // lookForLosses tells of what Redis has lost, each loss with one line, and keeps
-// what the status shows. It belongs to watch's goroutine.
+// what the status shows.
 func (g *group) lookForLosses(ctx context.Context) error {
 	recent, err := g.remote.Losses(ctx, g.tellLoss)
 	if err != nil {

@@ -167,9 +167,10 @@ func (f *Fanout) await(ctx context.Context, name string, states ...string) error
 	}
 }
 
-// Held calls do while a group rests and cannot be made to run. prefix begins
-// the names of this process's consumers. Its errors are do's, and
-// [ErrNotSuspended] when the group may still be at work.
+// Held calls do while a group rests and cannot be made to run, after what the
+// group has lost so far was told. prefix begins the names of this process's
+// consumers. Its errors are do's, those of Redis, and [ErrNotSuspended] when the
+// group may still be at work.
 func (f *Fanout) Held(name string, do func(r Remote, prefix string) error) error {
 	f.mu.Lock()
 	g, err := f.find(name)
@@ -189,6 +190,9 @@ func (f *Fanout) Held(name string, do func(r Remote, prefix string) error) error
 		defer f.mu.Unlock()
 		s.held--
 	}()
+	if err := g.lookForLosses(f.ctx); err != nil && !errors.Is(err, stream.ErrNoGroup) {
+		return err
+	}
 	return do(g.remote, f.cfg.Instance()+"-")
 }
 
@@ -232,8 +236,8 @@ func (g *group) rest(ctx context.Context) error {
 	return nil
 }
 
-// restAs is rest until the wish changes. A paused group is watched as ever; a
-// stopped one is only looked at, so that it may belong to another host.
+// restAs is rest until the wish changes. A paused group is watched as ever; of a
+// stopped one no checkpoint is stored, so that it may belong to another host.
 func (g *group) restAs(ctx context.Context, s Suspension, changed <-chan struct{}) error {
 	if s.State == telemetry.StateStopped {
 		if err := g.giveBack(ctx, changed); err != nil {
@@ -250,6 +254,7 @@ func (g *group) restAs(ctx context.Context, s Suspension, changed <-chan struct{
 				return g.watch(watching)
 			}
 			for ok := true; ok; ok = supervisor.Pause(watching, watchEvery) {
+				_ = g.lookForLosses(watching) // what Redis does not say now it says later
 				g.look(watching)
 			}
 			return nil

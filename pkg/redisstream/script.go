@@ -32,7 +32,7 @@ var (
 	renewScript      = newScript("renew")
 	takeOverScript   = newScript("takeover")
 	releaseScript    = newScript("release")
-	seekScript       = newScript("lib", "seek")
+	seekScript       = newScript("lib", "book", "seek")
 	explainScript    = newScript("lib", "explain")
 	streamScript     = newScript("lib", "stream")
 	findLetterScript = newScript("replays", "findletter")

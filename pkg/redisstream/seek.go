@@ -52,7 +52,9 @@ func (e *AtWorkError) Error() string {
 // other second where it holds nothing.
 func (g *Group) Quiet() time.Duration { return g.cfg.MinIdle/3 + 5*time.Second }
 
-// Seek moves the group, and with it its checkpoint. What is pending stays so. It
+// Seek moves the group, and with it its checkpoint. What is pending stays so.
+// Losses must have been looked for directly before: from then on it looks from the
+// new position. It
 // does nothing, with one of the errors above, while any consumer but the resting
 // ones may be at work.
 func (g *Group) Seek(ctx context.Context, m Move) error {
@@ -71,7 +73,7 @@ func (g *Group) Seek(ctx context.Context, m Move) error {
 	if m.Missing {
 		from = ""
 	}
-	v, err := g.client.run(ctx, op, seekScript, g.keys(),
+	v, err := g.client.run(ctx, op, seekScript, append(g.keys(), g.bookKey),
 		g.cfg.Group, m.To.String(), from, m.Read, m.Resting, g.Quiet().Milliseconds(), flag(m.Whole), rand.Text())
 	if err != nil {
 		return err

@@ -61,13 +61,15 @@ func (s *scene) move(g *redisstream.Group, to uint64) redisstream.Move {
 func TestSeek(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		read, settled int // of ten entries
-		change        []any
+		read, settled int   // of ten entries
+		change        []any // before the move
+		then          []any // after it
 		to            uint64
 		want          []uint64 // what comes then
 		lag           int64    // -1: not known
 		low           uint64
-		lost          int // what the group had not had and will not get
+		lost          int // losses of what the group had not had, told before the move
+		lostThen      int // and after it
 	}{
 		"back to the first":       {read: 6, settled: 6, to: 0, want: []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, lag: 10},
 		"back into the middle":    {read: 6, settled: 6, to: 4, want: []uint64{5, 6, 7, 8, 9, 10}, lag: 6, low: 4},
@@ -76,11 +78,14 @@ func TestSeek(t *testing.T) {
 		"nowhere":                 {read: 5, settled: 5, to: 5, want: []uint64{6, 7, 8, 9, 10}, lag: 5, low: 5},
 		"before what is trimmed":  {read: 6, settled: 6, change: []any{"XTRIM", key, "MAXLEN", 7}, to: 0, want: []uint64{4, 5, 6, 7, 8, 9, 10}, lag: 7},
 		"behind what is trimmed":  {read: 6, settled: 6, change: []any{"XTRIM", key, "MAXLEN", 7}, to: 5, want: []uint64{6, 7, 8, 9, 10}, lag: 5, low: 5},
-		"over trimmed entries":    {read: 1, settled: 1, change: []any{"XTRIM", key, "MAXLEN", 4}, to: 8, want: []uint64{9, 10}, lag: 2, low: 8},
+		"over trimmed entries":    {read: 1, settled: 1, change: []any{"XTRIM", key, "MAXLEN", 4}, to: 8, want: []uint64{9, 10}, lag: 2, low: 8, lost: 1},
 		"before a deleted entry":  {read: 8, settled: 8, change: []any{"XDEL", key, "5-0"}, to: 3, want: []uint64{4, 6, 7, 8, 9, 10}, lag: -1, low: 3},
 		"on before a deleted one": {read: 2, settled: 2, change: []any{"XDEL", key, "9-0"}, to: 5, want: []uint64{6, 7, 8, 10}, lag: -1, low: 5, lost: 1},
 		"behind a deleted entry":  {read: 8, settled: 8, change: []any{"XDEL", key, "2-0"}, to: 3, want: []uint64{4, 5, 6, 7, 8, 9, 10}, lag: 7, low: 3},
 		"on with pending entries": {read: 6, settled: 2, to: 9, want: []uint64{10}, lag: 1, low: 2},
+		"back over trimmed ones":  {read: 2, settled: 2, change: []any{"XTRIM", key, "MAXLEN", 4}, to: 0, want: []uint64{7, 8, 9, 10}, lag: 4, lost: 1},
+		"skipped, then deleted":   {read: 2, settled: 2, to: 7, then: []any{"XDEL", key, "5-0"}, want: []uint64{8, 9, 10}, lag: 3, low: 7},
+		"repeated, then trimmed":  {read: 6, settled: 6, to: 0, then: []any{"XTRIM", key, "MAXLEN", 7}, want: []uint64{4, 5, 6, 7, 8, 9, 10}, lag: 7, lostThen: 1},
 		"back before pending":     {read: 6, settled: 4, to: 1, want: []uint64{2, 3, 4, 5, 6, 7, 8, 9, 10}, lag: 9, low: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,8 +106,17 @@ func TestSeek(t *testing.T) {
 			if tt.change != nil {
 				s.do(tt.change...)
 			}
+			if n := losses(); n != tt.lost {
+				t.Errorf("%d losses told before the move, want %d", n, tt.lost)
+			}
 			if err := g.Seek(t.Context(), s.move(g, tt.to)); err != nil {
 				t.Fatal(err)
+			}
+			if tt.then != nil {
+				s.do(tt.then...)
+			}
+			if n := losses(); n != tt.lostThen {
+				t.Errorf("%d losses told after the move, want %d", n, tt.lostThen)
 			}
 			info, err := g.Info(t.Context())
 			low := stream.ID{Ms: tt.low}
@@ -122,9 +136,6 @@ func TestSeek(t *testing.T) {
 				if kept.ID != low {
 					t.Errorf("the local store has %s, want %s", kept.ID, low)
 				}
-			}
-			if n := losses(); n != tt.lost {
-				t.Errorf("%d losses told, want %d", n, tt.lost)
 			}
 
 			s.do("XGROUP", "DESTROY", key, group)

@@ -228,3 +228,36 @@ func (s *site) errorReplies() (n int) {
 	}
 	return n
 }
+
+// A seek hides no loss: what a stopped group has lost is told while it is stopped,
+// and after the move nothing of it is told again.
+func TestSeekHidesNoLoss(t *testing.T) {
+	t.Parallel()
+	s := newSite(t).manifest(faultyGroup("probe"))
+	for i := 1; i <= 10; i++ {
+		s.add(fmt.Sprintf("%d-0", i), "event", `{"n":1}`)
+	}
+	p := s.run().ready()
+	s.settled(10*time.Second, "probe")
+	p.ask(s, 0, "stop", "probe")
+	for i := 11; i <= 40; i++ {
+		s.add(fmt.Sprintf("%d-0", i), "event", `{"n":1}`)
+	}
+	s.redis.Do(t, "XTRIM", eventsStream, "MINID", "16-0")
+	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 5, "first": "10-1"}, p)
+	s.redis.Do(t, "XTRIM", eventsStream, "MINID", "21-0")
+	p.ask(s, 0, "seek", "probe", "--to", "30-0") // it looks by itself before it moves the group
+	s.redis.Do(t, "XDEL", eventsStream, "25-0")
+	p.ask(s, 0, "start", "probe")
+	s.settled(20*time.Second, "probe")
+	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 5, "first": "10-1"}, p)
+	total := 0.0
+	for _, r := range lossLines("probe", p) {
+		n, _ := r["entries"].(float64)
+		total += n
+	}
+	if total != 10 {
+		t.Errorf("%v entries told as lost, want the 10 of the two trims: %v", total, lossLines("probe", p))
+	}
+	p.stop()
+}

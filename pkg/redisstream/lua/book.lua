@@ -25,6 +25,15 @@ local function enter(book, loss, teller)
   for i = 1, #told - 15 do redis.call('HDEL', book, told[i]) end -- 16 with this one
 end
 
+-- known notes that all losses up to a position are known: the next look for losses
+-- starts from there. s is the stream, read how many entries were ever added up to
+-- the position, those that were lost after it counted as before it, -1 for unknown.
+local function known(book, s, at, read)
+  redis.call('HSET', book, 'at', at, 'read', read, 'added', s and s.added or 0, 'removed', s and s.added - s.length or 0,
+    'deleted', s and s.deleted or '0-0', 'first', s and s.first or '')
+  redis.call('HDEL', book, 'again')
+end
+
 -- horizon is the last ID that may have been given after id: IDs that are times
 -- end now, of all others nothing is known.
 local function horizon(id)

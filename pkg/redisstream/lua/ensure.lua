@@ -161,9 +161,8 @@ redis.call('SET', KEYS[2], epoch)
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[3], 'id', at, 'epoch', epoch, 'last', s and s.last or '0-0',
   'added', s and s.added or 0, 'first', s and s.first or '', 'open', -1)
-redis.call('HDEL', book, 'again', 'doubt')
-redis.call('HSET', book, 'at', at, 'read', read or -1, 'added', s and s.added or 0, 'removed', removed,
-  'deleted', s and s.deleted or '0-0', 'first', s and s.first or '')
+known(book, s, at, read or -1)
+redis.call('HDEL', book, 'doubt')
 if loss then enter(book, loss, ARGV[7]) end
 mayAck()
 if s and less(s.last, at) then reason = 'the stream ends at ' .. s.last .. ', before where the group begins' end

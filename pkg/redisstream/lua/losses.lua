@@ -57,16 +57,14 @@ local function count(id)
   return nil
 end
 
--- leave notes what the next look starts from: all losses up to here are known.
--- read is how many entries were ever added up to the group's position, those
--- that were lost after it counted as before it; -1 for unknown.
+-- leave notes what the next look starts from, see known.
 local function leave(read)
   local first, server = s.first or '', stale and b.run or run
   if b.at == g.last and tonumber(b.read) == read and tonumber(b.removed) == removed and b.deleted == s.deleted and b.first == first and b.run == server then
     return
   end
-  redis.call('HSET', book, 'at', g.last, 'read', read, 'added', s.added, 'removed', removed, 'deleted', s.deleted, 'first', first, 'run', server)
-  redis.call('HDEL', book, 'again')
+  known(book, s, g.last, read)
+  redis.call('HSET', book, 'run', server)
 end
 
 local function search()

@@ -1,5 +1,7 @@
 -- Moves a group to another position. One that is missing is created there.
--- KEYS: stream, epoch, checkpoint
+-- What was lost before is expected to have been looked for: the next look for
+-- losses starts from the new position.
+-- KEYS: stream, epoch, checkpoint, book of losses
 -- ARGV: 1 group, 2 the ID after which it goes on, 3 the position that it is
 --       moved from ("" for a group that is missing), 4 entries-read at the new
 --       position, -1 for unknown, 5 what begins the names of the consumers that
@@ -47,6 +49,7 @@ if read >= 0 then
   args[#args + 1] = read
 end
 redis.call('XGROUP', g and 'SETID' or 'CREATE', unpack(args))
+known(KEYS[4], s, at, read)
 
 -- A group that is lost from now on begins again here.
 local low = at
