@@ -20,6 +20,9 @@ import (
 	"example.com/fanout/pkg/telemetry"
 )
 
+// leaveTimeout bounds the last look at what is pending when the process stops.
+const leaveTimeout = 2 * time.Second
+
 // redisBackoff paces tries to open a group while Redis is away.
 var redisBackoff = retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 
@@ -70,18 +73,31 @@ func (g *group) run(ctx context.Context, h *sharedHandler) error {
 	if err := e.open(ctx); err != nil {
 		return nil // ctx is done
 	}
-	all, ctx := errgroup.WithContext(ctx)
-	e.all, e.ctx = all, ctx
+	all, running := errgroup.WithContext(ctx)
+	e.all, e.ctx = all, running
 	all.Go(supervisor.Guard(e.scale))
 	all.Go(supervisor.Guard(e.replay))
 	all.Go(supervisor.Guard(e.sweep))
-	all.Go(supervisor.Guard(func() error { return g.watch(ctx) }))
+	all.Go(supervisor.Guard(func() error { return g.watch(running) }))
 	g.setState(telemetry.StateRunning)
 	g.logger.Info("group runs", telemetry.KeyStream, g.m.Stream, telemetry.KeyHandler, g.m.Handler.Type, "consumers", g.wanted())
 	err = all.Wait()
 	g.setConsumers(nil)
 	g.forgetLag()
+	if errors.Is(context.Cause(ctx), handler.ErrStopping) {
+		e.leaveNothing(ctx)
+	}
 	return err
+}
+
+// leaveNothing makes claimable what the consumers did not know of when they
+// stopped: the replies that named it were lost. They may have no successor.
+func (e *engine) leaveNothing(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if err := e.freePending(ctx); err != nil {
+		e.g.logger.Warn("what replies that were lost have named stays pending until it may be claimed", telemetry.KeyError, err)
+	}
 }
 
 // open makes sure that the group is there, and that what former consumers of
@@ -280,6 +296,19 @@ func (e *engine) adopt(ctx context.Context) error {
 }
 
 // freeUnused frees what is pending under names of this instance that are not
+// freePending frees all that is pending under the names of this instance, but for
+// what consumers and abandoned calls still hold.
+func (e *engine) freePending(ctx context.Context) error {
+	err := e.freeUnused(ctx, e.g.usedNames())
+	if err == nil {
+		err = freeAll(ctx, e.g.remote.ReplaySource(e.g.replayName(e.prefix)))
+	}
+	if errors.Is(err, stream.ErrNoGroup) {
+		return nil
+	}
+	return err
+}
+
 // among the used ones.
 func (e *engine) freeUnused(ctx context.Context, used []string) error {
 	present, err := e.g.remote.Consumers(ctx)

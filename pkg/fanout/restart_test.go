@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"example.com/fanout/pkg/consumer/consumertest"
 	"example.com/fanout/pkg/fanout"
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/manifest"
@@ -240,6 +242,42 @@ func TestGroupMissing(t *testing.T) {
 		r.wantDone("b", append(ids, more...)...)
 		if s := r.status("b"); s.RestartCause != "" {
 			t.Errorf("b was restarted: %q", s.RestartCause)
+		}
+	})
+}
+
+// TestStopAfterLostReplies: entries whose replies were lost are claimable at once
+// when the process stops before it has found out about them.
+func TestStopAfterLostReplies(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.server.SetFaults(func(c consumertest.Call) consumertest.Fault {
+			switch c.Op {
+			case consumertest.Read:
+				return consumertest.Fault{Lose: errAway}
+			case consumertest.Own:
+				if c.N > 1 { // it has begun
+					return consumertest.Fault{Fail: errAway}
+				}
+			}
+			return consumertest.Fault{}
+		})
+		r.apply(group("a"))
+		r.add(10)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if len(r.server.Pending("a")) == 0 {
+			t.Fatal("no reply was lost")
+		}
+		r.server.SetFaults(nil)
+		r.stop()
+		<-r.done
+		for _, p := range r.server.Pending("a") {
+			if p.Idle < minIdle {
+				t.Errorf("%s of %s is idle for %v: not claimable", p.ID, p.Consumer, p.Idle)
+			}
+		}
+		if r.err != nil {
+			t.Error(r.err)
 		}
 	})
 }

@@ -285,11 +285,8 @@ func (g *group) giveBack(ctx context.Context, changed <-chan struct{}) error {
 	}
 	e := &engine{g: g, epoch: epoch, prefix: g.f.cfg.Instance() + "-"}
 	for n := 1; ; n++ {
-		err := e.freeUnused(ctx, g.usedNames())
+		err := e.freePending(ctx)
 		if err == nil {
-			err = freeAll(ctx, g.remote.ReplaySource(g.replayName(e.prefix)))
-		}
-		if err == nil || errors.Is(err, stream.ErrNoGroup) {
 			g.away.Clear()
 			return nil
 		}

@@ -154,11 +154,12 @@ func (s *slot) life() int {
 	return s.starts
 }
 
-// died reports whether the last process was killed before it could stop.
-func (s *slot) died() bool {
+// leftWork reports whether the last process was killed before it could stop, or
+// could not reach Redis to give back what it held.
+func (s *slot) leftWork() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.drains) > 0 && s.drains[len(s.drains)-1] == bySignal
+	return len(s.drains) > 0 && s.drains[len(s.drains)-1] != 0
 }
 
 // stop ends the process with a signal, for good.

@@ -227,7 +227,7 @@ func (r *round) heal() {
 	r.must(r.writeManifest(calm))
 	r.tellAll(syscall.SIGCONT)
 	r.reload()
-	if third := r.slots[2]; third.died() {
+	if third := r.slots[2]; third.leftWork() {
 		third.start() // what it held is its own for longer than the round
 	}
 }

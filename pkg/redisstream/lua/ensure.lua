@@ -127,6 +127,9 @@ local function gone(first, last, entries)
   if not less(last, first) then loss.first, loss.last, loss.entries = first, last, entries end
 end
 local function again(first, last)
+  if not s or not s.first then return end -- nothing is there that could come
+  if less(first, s.first) then first = s.first end
+  if less(s.final, last) then last = s.final end
   if not less(last, first) then loss.repeats_from, loss.repeats_to = first, last end
 end
 if loss and cp and other then
@@ -137,7 +140,7 @@ if loss and cp and other then
     last = horizon(last)
   end
   gone(following(cp.id), last, cp.open > 0 and cp.open or -1)
-  if survived and s.first then again(s.first, less(s.final, cp.id) and s.final or cp.id) end
+  if survived then again('0-0', cp.id) end
 elseif loss and cp then
   local first = following(cp.id)
   again(first, s.last)
@@ -148,7 +151,7 @@ elseif loss and cp then
   if since ~= 0 and removed > 0 then gone(first, last, since) end
 elseif loss and s and s.first then
   gone(s.first, less(s.final, at) and s.final or at, -1)
-  again(less(at, s.first) and s.first or following(at), s.final)
+  again(following(at), s.final)
 end
 
 -- First what can fail for want of memory: nothing has changed then.
