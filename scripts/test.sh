@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs everything that must be green before a change lands: formatting, vet,
-# unit and architecture tests, and the integration tests against real servers.
+# unit and architecture tests, the integration tests against real servers, and
+# faults of every kind under load.
 # Installs what it needs and this machine lacks.
-#   scripts/test.sh [unit|integration]   one part alone
-#   scripts/test.sh chaos                faults of every kind under load
+#   scripts/test.sh [unit|integration|chaos]   one part alone
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -37,12 +37,14 @@ if wants integration; then
 	# shellcheck disable=SC2086
 	$go test $race -shuffle=on -count=1 -parallel=6 -timeout=10m ./test/integration
 fi
-if [ "$what" = chaos ]; then # on its own: make chaos
+if wants chaos; then
 	if [ "$(uname -s)" = Linux ]; then
 		# Two rounds of a fixed seed; CHAOS_SEED and CHAOS_ROUNDS choose another
 		# run. -v shows the schedule and what became of every entry.
+		verbose=
+		[ "$what" = all ] || verbose=-v
 		# shellcheck disable=SC2086
-		$go test $race -count=1 -v -timeout="$(((${CHAOS_ROUNDS:-2} + 1) * 10))m" ./test/chaos
+		$go test $race -count=1 $verbose -timeout="$(((${CHAOS_ROUNDS:-2} + 1) * 10))m" ./test/chaos
 	else
 		# Realtime signals and small file systems are Linux'. A machine of one's
 		# own may do without; the one that decides must not.

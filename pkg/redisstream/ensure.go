@@ -38,7 +38,8 @@ type Opened struct {
 //
 // The stream is taken for another one when it is gone, when its epoch is not
 // the checkpoint's, when it ends, began or had as many entries before what the
-// checkpoint knows of it, or when nothing of ours is left in Redis.
+// checkpoint knows of it, when none of those entries is there and fewer were
+// removed, or when nothing of ours is left in Redis.
 //
 // A group without a checkpoint has existed when it has left something else in
 // Redis: its dead letters, its replays, the record of its losses. What was lost

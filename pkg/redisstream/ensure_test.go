@@ -188,7 +188,13 @@ func TestEnsureLost(t *testing.T) {
 		"DEL, then lower IDs":             {func(s *scene) { s.do("DEL", key); s.add(1, 3) }, 0, true, true, 3},
 		"DEL, then the same IDs":          {func(s *scene) { s.do("DEL", key); s.add(1, 7) }, 0, true, true, 7},
 		"DEL, then fewer with higher IDs": {func(s *scene) { s.do("DEL", key); s.add(20, 22) }, 0, true, true, 3},
-		"DEL, then more from a lower ID":  {func(s *scene) { s.do("DEL", key); s.do("XADD", key, "0-1", "a", "b"); s.add(1, 20) }, 0, true, true, 21},
+		"DEL, then more with higher IDs":  {func(s *scene) { s.do("DEL", key); s.add(20, 40) }, 0, true, true, 21},
+		"destroyed, others in the place of all": {func(s *scene) {
+			s.do("XGROUP", "DESTROY", key, group)
+			s.do("XTRIM", key, "MAXLEN", 0)
+			s.add(20, 40)
+		}, stood, true, false, 21},
+		"DEL, then more from a lower ID": {func(s *scene) { s.do("DEL", key); s.do("XADD", key, "0-1", "a", "b"); s.add(1, 20) }, 0, true, true, 21},
 		"DEL, then more that end before": {func(s *scene) {
 			s.do("DEL", key)
 			for i := range 20 {

@@ -42,6 +42,7 @@ func TestLossOfAGroup(t *testing.T) {
 		"DEL":                        {func(s *scene) { s.do("DEL", key) }, missing(4, "4-1", "8-0")},
 		"DEL, no local checkpoint":   {func(s *scene) { s.do("DEL", key); s.store.kept = nil }, missing(4, "4-1", "8-0")},
 		"DEL, then higher IDs":       {func(s *scene) { s.do("DEL", key); s.add(20, 22) }, missing(4, "4-1", "19"+maxSeq)},
+		"DEL, then more than before": {func(s *scene) { s.do("DEL", key); s.add(20, 40) }, missing(4, "4-1", "19"+maxSeq)},
 		"FLUSHALL":                   {func(s *scene) { s.do("FLUSHALL") }, missing(4, "4-1", "8-0")},
 		"FLUSHALL, the same again":   {func(s *scene) { s.do("FLUSHALL"); s.add(1, 8) }, missing(4, "4-1", "8-0", "1-0", "4-0")},
 		"both checkpoints": {func(s *scene) {

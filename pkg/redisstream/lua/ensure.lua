@@ -39,6 +39,9 @@ local function differs(cp)
   if s.first and cp.first ~= '' and less(s.first, cp.first) then
     return 'the stream begins at ' .. s.first .. ', it began at ' .. cp.first .. ' before'
   end
+  if s.first and less(cp.last, s.first) and s.added >= 0 and s.added - s.length < cp.added then
+    return 'nothing is there of the ' .. cp.added .. ' entries of before, and only ' .. s.added - s.length .. ' were ever removed'
+  end
   return nil
 end
 
