@@ -5,10 +5,10 @@ CONFIG  ?= groups.yaml
 BIN     := bin/fanout
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test race chaos fuzz lint fmt bench clean
+.PHONY: help build demo run test race browser chaos fuzz lint fmt bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/fanout
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X example.com/fanout/pkg/cli.Version=$(VERSION)" -o $(BIN) ./cmd/fanout
@@ -24,6 +24,9 @@ test: ## install what the tests need, then run all of them
 
 race: ## run the unit tests alone, with the race detector
 	@GO="$(GO)" scripts/test.sh unit
+
+browser: ## press every button of the page in Chromium (STEADY=10m leaves it open so long)
+	@GO="$(GO)" STEADY="$(STEADY)" scripts/test.sh browser
 
 chaos: ## break everything on purpose and account for every entry (SEED=n ROUNDS=n)
 	@GO="$(GO)" CHAOS_SEED="$(SEED)" CHAOS_ROUNDS="$(ROUNDS)" scripts/test.sh chaos

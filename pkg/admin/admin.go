@@ -18,7 +18,12 @@
 //	DELETE /v1/groups/{name}/dead          LetterCount; the same without rate
 //	POST   /v1/reload                      Reloaded, or 422 with the faults; ?dry_run=1 changes nothing
 //	GET    /v1/config                      the manifest that runs, with defaults, secrets masked
+//	GET    /v1/groups/{name}/windows       WindowPage; ?key= (several) since= until= after= limit=
+//	GET    /v1/groups/{name}/windows/keys  KeyPage; ?by= since= limit=
 //	GET    /v1/events                      server-sent events, ?group= recent=; as a list with Accept: application/json
+//	GET    /v1/watch                       server-sent events: all groups each second, and those of /v1/events; ?recent=
+//	GET    /live/{name}                    the events of a group as server-sent events, by its handler
+//	GET    /                               the page
 //	GET    /debug/pprof/...                Go profiles, where that is switched on
 //
 // Every error is JSON: {"error": "...", "hint": "what to do"}.
@@ -31,8 +36,8 @@
 //     The server never sends CORS headers.
 //   - With a token, Authorization: Bearer TOKEN must show it. Without it /healthz
 //     and /readyz tell their verdict alone, /metrics answers where that is
-//     wanted, and everything else is 401. [Server.Serve] does not serve others
-//     than this machine without a token.
+//     wanted, the files of the page are there, and everything else is 401.
+//     [Server.Serve] does not serve others than this machine without a token.
 //   - GET changes nothing; a read-only server takes nothing else.
 package admin
 

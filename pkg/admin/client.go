@@ -69,13 +69,19 @@ func (c *Client) WithToken(token telemetry.Secret) *Client {
 	return &same
 }
 
-// Groups returns the status of all groups.
-func (c *Client) Groups(ctx context.Context) ([]GroupStatus, error) {
+// List returns the status of all groups, and what became of the latest reload.
+func (c *Client) List(ctx context.Context) (GroupList, error) {
 	var list GroupList
 	if err := c.do(ctx, request{method: http.MethodGet, route: "/v1/groups"}, &list); err != nil {
-		return nil, fmt.Errorf("list groups: %w", err)
+		return GroupList{}, fmt.Errorf("list groups: %w", err)
 	}
-	return list.Groups, nil
+	return list, nil
+}
+
+// Groups returns the status of all groups.
+func (c *Client) Groups(ctx context.Context) ([]GroupStatus, error) {
+	list, err := c.List(ctx)
+	return list.Groups, err
 }
 
 // Group returns the status of one group. A name that the server does not know

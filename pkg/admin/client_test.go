@@ -25,6 +25,7 @@ func TestClient(t *testing.T) {
 		State: telemetry.StateTripped, Since: at, Incarnation: 7,
 		Restarts: map[string]int64{"failed": 6}, LastRestart: &admin.Restart{Cause: "failed", At: at},
 		NextRetry: &at, LastError: &admin.Failure{Error: "boom", At: at}, LastSuccess: &at,
+		Errors: []admin.ErrorCount{{Kind: "handler", Error: "boom", Count: 3, First: at, Last: at}}, DeadLetters: new(int64(8)),
 		Problems: []string{"dead letters full"},
 		Read:     map[string]int64{"new": 9007199254740993}, Settled: map[string]int64{"acked": 1}, Lost: map[string]int64{},
 		Losses: []admin.Loss{

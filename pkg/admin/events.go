@@ -68,31 +68,13 @@ func (s *Server) hasGroup(name string) bool {
 // follow sends events until the client goes, reads nothing for a while, or the
 // server ends. All waiting is done here: the feed never waits for a client.
 func (s *Server) follow(w http.ResponseWriter, r *http.Request, group string, recent int) {
-	select {
-	case s.followers <- struct{}{}:
-		defer func() { <-s.followers }()
-	default:
-		fail(w, http.StatusServiceUnavailable, problem{
-			Error: fmt.Sprintf("%d clients follow the events already", maxFollowers), Hint: "end one of them, or ask for JSON with Accept: application/json",
-		})
+	send, leave, ok := s.sends(w)
+	if !ok {
 		return
 	}
+	defer leave()
 	follower := s.cfg.Feed.Follow(group, recent)
 	defer follower.Close()
-
-	out := http.NewResponseController(w)
-	send := func(text []byte) error {
-		_ = out.SetWriteDeadline(time.Now().Add(followTimeout)) // of this write alone
-		if _, err := w.Write(text); err != nil {
-			return err
-		}
-		return out.Flush()
-	}
-	_ = out.SetReadDeadline(time.Time{}) // the request has been read
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // for a proxy in between
-	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead || send([]byte(": events follow\n\n")) != nil {
 		return
 	}
@@ -114,6 +96,34 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, group string, re
 			return
 		}
 	}
+}
+
+// sends begins an answer of server-sent events. A client that does not take one
+// within ten seconds is given up: send fails then. leave gives its place to
+// another client; there are so many.
+func (s *Server) sends(w http.ResponseWriter) (send func([]byte) error, leave func(), ok bool) {
+	select {
+	case s.followers <- struct{}{}:
+	default:
+		fail(w, http.StatusServiceUnavailable, problem{
+			Error: fmt.Sprintf("%d clients follow the events already", maxFollowers), Hint: "end one of them, or ask for JSON with Accept: application/json",
+		})
+		return nil, nil, false
+	}
+	out := http.NewResponseController(w)
+	_ = out.SetReadDeadline(time.Time{}) // the request has been read
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // for a proxy in between
+	w.WriteHeader(http.StatusOK)
+	send = func(text []byte) error {
+		_ = out.SetWriteDeadline(time.Now().Add(followTimeout)) // of this write alone
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	return send, func() { <-s.followers }, true
 }
 
 // serverSent is the wire form of events.

@@ -160,8 +160,11 @@ type EntryInGroup struct {
 	State       string     `json:"state"` // see Explanation's constants
 	Detail      string     `json:"detail"`
 	Consumer    string     `json:"consumer,omitempty"`     // pending
-	IdleSeconds float64    `json:"idle_seconds,omitempty"` // pending
+	Since       *time.Time `json:"since,omitempty"`        // pending: the consumer has it; absent where that is another process's
+	IdleSeconds float64    `json:"idle_seconds,omitempty"` // pending: nobody has touched it
 	Deliveries  int64      `json:"deliveries,omitempty"`   // pending
+	Attempts    int        `json:"attempts,omitempty"`     // pending, that failed since then
+	Next        *time.Time `json:"next,omitempty"`         // pending: the next attempt
 	Letter      *stream.ID `json:"letter,omitempty"`       // dead, replaying
 	Reason      string     `json:"reason,omitempty"`       // dead, replaying
 }

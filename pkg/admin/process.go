@@ -19,8 +19,19 @@ type Process interface {
 	// [manifest.Faults].
 	Reload(ctx context.Context, dryRun bool) (manifest.Plan, error)
 
+	// LastReload tells what became of the latest reload, by whoever; nil: there
+	// was none since the start.
+	LastReload() *LastReload
+
 	// Manifest is what runs, with defaults.
 	Manifest() *manifest.Manifest
+}
+
+// LastReload is what became of the latest reload.
+type LastReload struct {
+	At    time.Time `json:"at"`
+	Done  bool      `json:"done"`  // false: it was refused, and nothing has changed
+	Error string    `json:"error"` // why it was refused, a line for each fault
 }
 
 // Reloaded is the answer of /v1/reload.

@@ -37,6 +37,14 @@ func (s *Server) routes() http.Handler {
 	}
 	if s.cfg.Feed != nil {
 		table["/v1/events"] = map[string]http.HandlerFunc{"GET": s.events}
+		table["/v1/watch"] = map[string]http.HandlerFunc{"GET": s.watch}
+	}
+	if s.cfg.Windows != nil {
+		table["/v1/groups/{name}/windows"] = map[string]http.HandlerFunc{"GET": s.windows}
+		table["/v1/groups/{name}/windows/keys"] = map[string]http.HandlerFunc{"GET": s.windowKeys}
+	}
+	if s.cfg.Live != nil {
+		table["/live/{name}"] = map[string]http.HandlerFunc{"GET": s.live}
 	}
 	if s.cfg.Metrics != nil {
 		table["/metrics"] = map[string]http.HandlerFunc{"GET": s.cfg.Metrics.ServeHTTP}
@@ -47,6 +55,12 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, methods := range table {
 		mux.Handle(pattern, byMethod(methods))
+	}
+	for path, file := range s.cfg.Page {
+		if path == "/" {
+			path = "/{$}" // that path alone
+		}
+		mux.Handle(path, byMethod(map[string]http.HandlerFunc{"GET": file.ServeHTTP}))
 	}
 	unknownPath := notFound("there are " + strings.Join(slices.Sorted(maps.Keys(table)), ", "))
 	mux.HandleFunc("/", unknownPath)
@@ -132,6 +146,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 // GroupList is the answer of /v1/groups.
 type GroupList struct {
 	Groups []GroupStatus `json:"groups"`
+	Reload *LastReload   `json:"reload"` // of the manifest; null: none since the start
 }
 
 func (s *Server) groups(w http.ResponseWriter, _ *http.Request) {
@@ -141,6 +156,9 @@ func (s *Server) groups(w http.ResponseWriter, _ *http.Request) {
 	}
 	for i := range list.Groups {
 		list.Groups[i].complete()
+	}
+	if s.cfg.Process != nil {
+		list.Reload = s.cfg.Process.LastReload()
 	}
 	answer(w, http.StatusOK, list)
 }

@@ -203,7 +203,7 @@ func TestWireForm(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, running("g"))
 	one, all := ask(t, addr, "GET", "/v1/groups/g").body, ask(t, addr, "GET", "/v1/groups").body
-	if want := `{"groups":[` + strings.TrimSpace(one) + "]}\n"; all != want {
+	if want := `{"groups":[` + strings.TrimSpace(one) + `],"reload":null}` + "\n"; all != want {
 		t.Errorf("the group is %s alone and %s in the list", one, all)
 	}
 	got := ask(t, addr, "GET", "/v1/groups/g").json(t)
@@ -225,7 +225,7 @@ func TestWireForm(t *testing.T) {
 	if got["lag_known"] != false {
 		t.Errorf("lag_known is %v", got["lag_known"])
 	}
-	if list := ask(t, serve(t, &fake{}), "GET", "/v1/groups").body; list != `{"groups":[]}`+"\n" {
+	if list := ask(t, serve(t, &fake{}), "GET", "/v1/groups").body; list != `{"groups":[],"reload":null}`+"\n" {
 		t.Errorf("the list of no groups is %s", list)
 	}
 }

@@ -22,7 +22,11 @@ type Config struct {
 	Operator   Operator
 	Feed       *telemetry.Feed
 	Metrics    http.Handler // for /metrics
+	Windows    Windows
+	Live       Live
+	Page       map[string]http.Handler // by its path; it holds no secrets and needs no token
 
+	Version     string           // of the program, for the page
 	Hosts       []string         // names of the server beside localhost and its addresses
 	Token       telemetry.Secret // that clients must show; "" for none
 	TokenFile   string           // holds it instead, read at each request

@@ -32,6 +32,9 @@ type GroupStatus struct {
 	LastError      *Failure         `json:"last_error"`
 	LastSuccess    *time.Time       `json:"last_success"` // of a call of the handler
 
+	Errors      []ErrorCount `json:"errors"`       // the last 32 kinds of errors, the newest first
+	DeadLetters *int64       `json:"dead_letters"` // that Redis keeps of the group; null while unknown
+
 	// Problems are what keeps the group from doing its work although it runs,
 	// each a sentence for the operator: the sink is unavailable, dead letters
 	// are full, entries were lost. They make the group not ready.
@@ -157,6 +160,16 @@ type Failure struct {
 	At    time.Time `json:"at"`
 }
 
+// ErrorCount is an error that the group has met, since the process started.
+// Texts that differ in their numbers alone are one.
+type ErrorCount struct {
+	Kind  string    `json:"kind"`  // one of telemetry's Error constants
+	Error string    `json:"error"` // as it came last
+	Count int64     `json:"count"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+}
+
 // ConsumerStatus is one consumer of a group.
 type ConsumerStatus struct {
 	Name         string      `json:"name"`       // in Redis
@@ -199,16 +212,30 @@ func (s *GroupStatus) Count(g *telemetry.Group) {
 	s.Filtered, s.Retrying, s.InFlight = g.Filtered.Load(), g.Retrying.Load(), g.InFlight.Load()
 	s.LettersDropped = g.LettersDropped.Load()
 	s.StuckCalls, s.AbandonedCalls = g.StuckCalls.Load(), g.AbandonedCalls.Load()
-	s.StreamLength, s.Pending = g.StreamLength.Load(), g.Pending.Load()
+	s.StreamLength, s.Pending = count(&g.StreamLength), count(&g.Pending)
 	s.OldestPendingSeconds, s.LagSeconds = known(&g.OldestPending), known(&g.LagSeconds)
 	s.Lag, s.LagKnown = nil, false
 	if lag := known(&g.Lag); lag != nil {
 		s.Lag, s.LagKnown = new(int64(*lag)), true
 	}
+	s.DeadLetters = nil
+	if n := known(&g.LettersKept); n != nil {
+		s.DeadLetters = new(int64(*n))
+	}
+	s.Errors = nil
+	for _, e := range g.Errors.List() {
+		s.Errors = append(s.Errors, ErrorCount{Kind: e.Kind, Error: e.Text, Count: e.Count, First: e.First, Last: e.Last})
+	}
 	s.LastSuccess = nil
 	if at := g.LastSuccess.Load(); !at.IsZero() {
 		s.LastSuccess = &at
 	}
+}
+
+// count is a number of entries, 0 while it is not known.
+func count(m *telemetry.Maybe) int64 {
+	n, _ := m.Load()
+	return int64(n)
 }
 
 func known(m *telemetry.Maybe) *float64 {
@@ -267,6 +294,9 @@ func (s *GroupStatus) complete() {
 	}
 	if s.Losses == nil {
 		s.Losses = []Loss{}
+	}
+	if s.Errors == nil {
+		s.Errors = []ErrorCount{}
 	}
 	if s.LatestRestarts == nil {
 		s.LatestRestarts = []Restart{}

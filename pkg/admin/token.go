@@ -68,7 +68,8 @@ func (s *Server) knows(r *http.Request) bool {
 }
 
 // open reports whether a path is answered without the token: probes, of which
-// a stranger learns the verdict alone, and the metrics where that is wanted.
+// a stranger learns the verdict alone, the metrics where that is wanted, and the
+// page, which has a field for the token.
 func (s *Server) open(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/metrics" && s.cfg.MetricsOpen
+	return path == "/healthz" || path == "/readyz" || path == "/metrics" && s.cfg.MetricsOpen || s.cfg.Page[path] != nil
 }

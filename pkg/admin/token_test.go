@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -177,6 +178,18 @@ func TestPprof(t *testing.T) {
 	for path, want := range map[string]int{"/debug/pprof": 200, "/debug/pprof/heap": 200, "/debug/pprof/cmdline": 200, "/debug/pprof/nonsense": 404} {
 		if got := ask(t, addr, "GET", path); got.status != want {
 			t.Errorf("%s answers %d, want %d", path, got.status, want)
+		}
+	}
+	for path, hint := range map[string]string{
+		"/debug/pprof/nonsense":             "heap",
+		"/debug/pprof/profile?seconds=x":    "from 0 to 300",
+		"/debug/pprof/profile?seconds=NaN":  "from 0 to 300",
+		"/debug/pprof/trace?seconds=1e9":    "from 0 to 300",
+		"/debug/pprof/goroutine?seconds=-1": "from 0 to 300",
+	} {
+		got := ask(t, addr, "GET", path)
+		if answer := got.json(t); got.status/100 != 4 || !strings.Contains(fmt.Sprint(answer["hint"]), hint) {
+			t.Errorf("%s answers %d %s", path, got.status, got.body)
 		}
 	}
 }

@@ -4,13 +4,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,7 +55,7 @@ type App struct {
 	mu       sync.Mutex         // guards what follows
 	manifest *manifest.Manifest // what runs; before the start, what will
 	waiting  string             // why the groups are not started yet; "" once they are
-	refused  string             // why the latest reload was; "" where it was not
+	reloaded *admin.LastReload  // nil: none since the start
 	lease    *redisstream.Lease
 }
 
@@ -117,6 +115,8 @@ func (a *App) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer a.redis.Close()
+	a.metrics.Reloaded(true, a.began)
+	a.expect(nil, a.manifest)
 	stopAdmin, err := a.serveAdmin(ctx)
 	if err != nil {
 		return err
@@ -146,50 +146,6 @@ func (a *App) Serve(ctx context.Context) error {
 	return actors.Wait()
 }
 
-// serveAdmin starts the admin server. stop ends it and waits for it.
-func (a *App) serveAdmin(ctx context.Context) (stop func(), err error) {
-	listener := a.cfg.Admin
-	if listener == nil {
-		address := a.manifest.Admin.Listen
-		if address == "off" {
-			return func() {}, nil
-		}
-		listener, err = admin.Listen(ctx, address)
-		if errors.Is(err, syscall.EADDRINUSE) { // by another process with the same manifest, as likely as not
-			a.logger.Warn("admin address is taken, another port is used", telemetry.KeyAddress, address,
-				"hint", "set admin.listen in the manifest to a port for each process")
-			host, _, _ := net.SplitHostPort(address) // the manifest has checked it
-			listener, err = admin.Listen(ctx, net.JoinHostPort(host, "0"))
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	m := a.manifest.Admin
-	if m.TokenFile != "" { // a fault that nobody could mend from outside
-		if _, err := admin.ReadToken(m.TokenFile); err != nil {
-			_ = listener.Close()
-			return nil, err
-		}
-	}
-	server := admin.New(admin.Config{
-		Controller: controller{a}, Process: processControl{a}, Letters: letters{a}, Operator: operator{a}, Feed: a.feed, Metrics: a.metrics.Handler(),
-		Hosts: m.Hosts, Token: m.Token, TokenFile: m.TokenFile,
-		MetricsOpen: m.MetricsOpen, ReadOnly: m.ReadOnly, Pprof: m.Pprof,
-		Logger: a.logger,
-	})
-	a.logger.Info("admin server listens", telemetry.KeyAddress, listener.Addr().String())
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(ctx, listener); err != nil {
-			a.logger.Error("admin server ended, groups go on", telemetry.KeyError, err)
-		}
-	}()
-	return func() { cancel(); <-done }, nil
-}
-
 // start takes the instance name and starts the groups. While Redis is away it
 // waits.
 func (a *App) start(ctx context.Context) error {
@@ -210,7 +166,6 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.fanout.Apply(ctx, prepared); err != nil {
 		return nil // stopped before it began
 	}
-	a.metrics.Reloaded(true, time.Now())
 	a.setWaiting("")
 	a.announceSignals(nil, m)
 	if !slices.ContainsFunc(m.Groups, func(g manifest.Group) bool { return g.Enabled }) {

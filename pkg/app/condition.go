@@ -3,6 +3,9 @@ package app
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	"example.com/fanout/pkg/admin"
 )
 
 // Condition is how the process is, in short.
@@ -19,15 +22,16 @@ type Condition struct {
 // know; see Status for the groups one by one.
 func (a *App) Condition() Condition {
 	a.mu.Lock()
-	waiting, refused := a.waiting, a.refused
+	waiting, reloaded := a.waiting, a.reloaded
 	a.mu.Unlock()
 	c := Condition{Started: waiting != waitStart, Alive: true, Text: waiting}
 	if waiting == "" {
 		c.Alive = controller{a}.Health().Alive
 		c.Text = a.summary()
 	}
-	if refused != "" {
-		c.Text = "reload refused, the groups before it run on (" + refused + "); " + c.Text
+	if reloaded != nil && !reloaded.Done {
+		first, _, _ := strings.Cut(reloaded.Error, "\n")
+		c.Text = "reload refused, the groups before it run on (" + first + "); " + c.Text
 	}
 	return c
 }
@@ -53,12 +57,13 @@ func (a *App) summary() string {
 	return fmt.Sprintf("%d of %d groups work; %s", working, len(groups), first)
 }
 
-// noteReload remembers the faults of the latest reload.
+// noteReload remembers what became of the latest reload.
 func (a *App) noteReload(err error) {
+	r := admin.LastReload{At: time.Now(), Done: err == nil}
+	if err != nil {
+		r.Error = err.Error()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.refused = ""
-	if err != nil {
-		a.refused, _, _ = strings.Cut(err.Error(), "\n")
-	}
+	a.reloaded = &r
 }

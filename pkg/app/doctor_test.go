@@ -172,6 +172,14 @@ func TestExamineStreams(t *testing.T) {
 		{"nothing trims", func(do func(...any)) {
 			do("XADD", stream, "1-0", "event", "{}")
 		}, "", "", []string{"warn retention: holds 1 entries in about", "warn retention: nothing trims it"}},
+		{"large entries", func(do func(...any)) {
+			do("XADD", stream, "1-0", "event", strings.Repeat("x", 3<<20))
+			do("XADD", stream, "2-0", "event", strings.Repeat("x", 1<<20))
+		}, "", "", []string{"warn entries: events_stream: an entry has about 2."}},
+		{"large entries of a stream that is trimmed", func(do func(...any)) {
+			do("XGROUP", "CREATE", stream, "g", "0", "MKSTREAM")
+			do("XADD", stream, "1-0", "event", strings.Repeat("x", 3<<20))
+		}, "", "retention: {events_stream: {}}", []string{"warn entries: events_stream: an entry has about 3.", "ok retention: fanout trims"}},
 		{"something trims", func(do func(...any)) {
 			for i := range 3 {
 				do("XADD", stream, "MAXLEN", "1", fmt.Sprintf("%d-0", i+1), "event", "{}")

@@ -25,13 +25,14 @@ func (d *doctor) streams(ctx context.Context) []Finding {
 			continue
 		}
 		seen = append(seen, g.Stream)
-		if i := slices.IndexFunc(d.manifest.Retention, func(r manifest.Retention) bool { return r.Stream == g.Stream }); i >= 0 {
-			findings = append(findings, d.retention(ctx, d.manifest.Retention[i]))
-			continue
-		}
 		facts, err := d.client.Stream(ctx, g.Stream)
 		if err != nil {
 			findings = append(findings, cannotAsk(check, err))
+			continue
+		}
+		findings = append(findings, large(g.Stream, facts)...)
+		if i := slices.IndexFunc(d.manifest.Retention, func(r manifest.Retention) bool { return r.Stream == g.Stream }); i >= 0 {
+			findings = append(findings, d.retention(ctx, d.manifest.Retention[i]))
 			continue
 		}
 		findings = append(findings, growth(g.Stream, facts))
@@ -91,6 +92,20 @@ func (d *doctor) orphans(ctx context.Context) []Finding {
 		return []Finding{ok(check, "none")}
 	}
 	return findings
+}
+
+// largeEntry is how many bytes an entry may have on average. Redis copies the
+// first and the last entry at each look at a stream, of which there is one a
+// second and group.
+const largeEntry = 1 << 20
+
+// large warns of entries that make each look at their stream slow.
+func large(name string, f redisstream.StreamFacts) []Finding {
+	if f.Bytes < 0 || f.Length == 0 || f.Bytes/f.Length <= largeEntry {
+		return nil
+	}
+	return []Finding{warn("entries", "keep large bodies elsewhere, and let entries name them",
+		"%s: an entry has about %s; Redis copies two of them each time that the stream is looked at, so that lag and losses are seen late", name, bytesText(f.Bytes/f.Length))}
 }
 
 func growth(name string, f redisstream.StreamFacts) Finding {

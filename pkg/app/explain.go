@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/fanout/pkg/admin"
+	"example.com/fanout/pkg/consumer"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/stream"
@@ -102,6 +103,9 @@ func (o operator) explainIn(ctx context.Context, m *manifest.Manifest, name stri
 		if r, ok := inRedis[g.Group]; ok {
 			delete(inRedis, g.Group)
 			tellState(&one, found, r, e.ID)
+			if one.State == admin.EntryPending {
+				tellHeld(&one, o.held(ctx, g.Name, r.Consumer, e.ID), found.There)
+			}
 		} else {
 			one.State, one.Detail = admin.EntryUnknown, "Redis does not have the group"
 		}
@@ -151,10 +155,7 @@ func tellState(one *admin.EntryInGroup, found redisstream.Entry, r redisstream.E
 	switch {
 	case r.Consumer != "":
 		one.State, one.Consumer, one.IdleSeconds, one.Deliveries = admin.EntryPending, r.Consumer, r.Idle.Seconds(), r.Deliveries
-		one.Detail = fmt.Sprintf("under %s, left alone for %s, delivered %d times", r.Consumer, r.Idle.Round(100*time.Millisecond), r.Deliveries)
-		if !found.There {
-			one.Detail += "; the stream does not have it any more, so that it can only be dropped"
-		}
+		tellHeld(one, nil, found.There)
 	case delivered && found.There:
 		one.State, one.Detail = admin.EntrySettled, "delivered and no longer pending; entries that the group was moved past look the same"
 	case !found.There && found.Gone == 0:
@@ -167,6 +168,39 @@ func tellState(one *admin.EntryInGroup, found redisstream.Entry, r redisstream.E
 		one.State, one.Detail = admin.EntryUnknown, "there is no such entry"
 	default:
 		one.State, one.Detail = admin.EntryGone, fmt.Sprintf("the group stands at %s and does not get it: the stream does not have it any more", r.LastDelivered)
+	}
+}
+
+// held is what a consumer of this process knows of an entry, nil for nothing.
+func (o operator) held(ctx context.Context, group, name string, id stream.ID) *consumer.Held {
+	ctx, cancel := context.WithTimeout(ctx, time.Second) // a loop answers at once
+	defer cancel()
+	return o.app.fanout.Find(ctx, group, name, id)
+}
+
+// tellHeld tells where an entry is pending, since when and how often it was
+// tried, as far as this process knows.
+func tellHeld(one *admin.EntryInGroup, h *consumer.Held, there bool) {
+	idle := time.Duration(one.IdleSeconds * float64(time.Second)).Round(100 * time.Millisecond)
+	times := telemetry.Plural(one.Deliveries, "delivery")
+	switch {
+	case h == nil:
+		one.Detail = fmt.Sprintf("under %s, untouched for %s; %s", one.Consumer, idle, times)
+	default:
+		one.Since, one.Attempts, one.Next = &h.Since, h.Fails, when(h.Next)
+		one.Detail = fmt.Sprintf("under %s since %s (%s); %s", one.Consumer, h.Since.UTC().Format(time.RFC3339), time.Since(h.Since).Round(time.Second), times)
+		if h.Fails > 0 {
+			one.Detail += ", " + telemetry.Plural(int64(h.Fails), "attempt") + " failed"
+		}
+		switch {
+		case !h.Running.IsZero():
+			one.Detail += fmt.Sprintf("; in a call of the handler for %s", time.Since(h.Running).Round(100*time.Millisecond))
+		case !h.Next.IsZero():
+			one.Detail += fmt.Sprintf("; next attempt in %s", max(0, time.Until(h.Next)).Round(100*time.Millisecond))
+		}
+	}
+	if !there {
+		one.Detail += "; the stream does not have it any more, so that it can only be dropped"
 	}
 }
 

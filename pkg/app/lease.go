@@ -57,15 +57,6 @@ func (a *App) acquire(ctx context.Context) error {
 	}
 }
 
-// waitFor says why the groups are not started, unless they are.
-func (a *App) waitFor(what string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.waiting != "" {
-		a.waiting = what
-	}
-}
-
 // keepLease renews the instance name until done is closed, then gives it back.
 // A lease that another process has taken means that the names of our consumers
 // are no longer ours: a new one is taken and all groups begin again under it.

@@ -16,6 +16,12 @@ func Load(path string, registry *handler.Registry) (*manifest.Manifest, manifest
 	return manifest.Load(path, manifest.Options{Handlers: Handlers(registry), CheckExpr: compiles})
 }
 
+// LoadAdmin reads where a manifest lets its admin server listen, whatever faults
+// it has elsewhere; false when that cannot be read.
+func LoadAdmin(path string, registry *handler.Registry) (manifest.Admin, bool) {
+	return manifest.LoadAdmin(path, manifest.Options{Handlers: Handlers(registry), CheckExpr: compiles})
+}
+
 // Handlers shows a registry to the manifest.
 func Handlers(registry *handler.Registry) manifest.Handlers {
 	return manifestHandlers{registry: registry}

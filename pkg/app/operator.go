@@ -35,7 +35,7 @@ func (o operator) Steer(ctx context.Context, group string, verb admin.Verb, by s
 	if err != nil && ctx.Err() == nil {
 		return admin.GroupStatus{}, inWords(group, err)
 	}
-	for _, s := range (controller{o.app}).Groups() {
+	for _, s := range controller(o).Groups() {
 		if s.Name == group {
 			return s, err
 		}

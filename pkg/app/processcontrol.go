@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"example.com/fanout/pkg/admin"
 	"example.com/fanout/pkg/manifest"
 )
 
@@ -14,6 +15,12 @@ func (c processControl) Reload(ctx context.Context, dryRun bool) (manifest.Plan,
 		return c.app.PlanReload()
 	}
 	return c.app.Reload(ctx)
+}
+
+func (c processControl) LastReload() *admin.LastReload {
+	c.app.mu.Lock()
+	defer c.app.mu.Unlock()
+	return c.app.reloaded
 }
 
 func (c processControl) Manifest() *manifest.Manifest {

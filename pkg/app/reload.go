@@ -47,6 +47,9 @@ func (a *App) reload(ctx context.Context) (manifest.Plan, error) {
 		}
 		a.announceSignals(old, m)
 	}
+	if waiting != "" {
+		a.expect(old, m)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.manifest = m
@@ -56,7 +59,7 @@ func (a *App) reload(ctx context.Context) (manifest.Plan, error) {
 // tellReload tells the feed what came of a reload.
 func (a *App) tellReload(plan manifest.Plan, err error) {
 	if err != nil {
-		a.feed.Say("", telemetry.EventReload, "refused: %v", err)
+		a.feed.Say("", telemetry.EventReload, "refused: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	a.feed.Say("", telemetry.EventReload, "%s", strings.ReplaceAll(plan.String(), "\n", "; "))

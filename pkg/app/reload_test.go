@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -47,6 +48,20 @@ func TestReloadBeforeStart(t *testing.T) {
 	if list := shown().Groups; len(list) != 2 || list[0].State != telemetry.StateStarting || !strings.HasPrefix(strings.Join(list[0].Problems, ""), "redis: ") {
 		t.Errorf("groups %+v", list)
 	}
+	series := func(text string, there bool) {
+		t.Helper()
+		resp, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || strings.Contains(string(body), text) != there {
+			t.Errorf("%s: want %v, %v", text, there, err)
+		}
+	}
+	series(`fanout_group_state{group="a",state="starting"} 1`, true)
+	series(`group="asleep"`, false)
 	if err := r.app.Restart("a", telemetry.CauseRequest); err == nil || !strings.Contains(err.Error(), "groups are not started yet: redis: ") {
 		t.Errorf("a restart before the start: %v", err)
 	}
@@ -63,6 +78,8 @@ func TestReloadBeforeStart(t *testing.T) {
 	if list := shown().Groups; len(list) != 2 || list[1].Name != "c" {
 		t.Errorf("groups %+v", list)
 	}
+	series(`group="a"`, false)
+	series(`fanout_group_state{group="c",state="starting"} 1`, true)
 	s.Restart(t)
 	r.runs("b c")
 	r.logs("redis answers")

@@ -147,13 +147,13 @@ func TestSchema(t *testing.T) {
 func TestHandlers(t *testing.T) {
 	t.Parallel()
 	text, _ := call(t, exitOK, "handlers")
-	contains(t, text, "log: ", "sql: ", "webhook: ", "window: ", "\n  dsn ", "; required\n", "; default true\n", "(debug, info, warn, error, none)")
+	contains(t, text, "live: ", "log: ", "sql: ", "webhook: ", "window: ", "\n  dsn ", "; required\n", "; default true\n", "(debug, info, warn, error, none)")
 	stdout, _ := call(t, exitOK, "handlers", "-o", "json")
 	var answer struct{ Handlers []handlerDoc }
 	if err := json.Unmarshal([]byte(stdout), &answer); err != nil {
 		t.Fatal(err)
 	}
-	if len(answer.Handlers) != 4 {
+	if len(answer.Handlers) != 5 {
 		t.Fatalf("%d handlers: %s", len(answer.Handlers), stdout)
 	}
 	for _, h := range answer.Handlers {

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/fanout/pkg/admin"
+	"example.com/fanout/pkg/app"
+	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/telemetry"
 )
 
@@ -32,23 +34,38 @@ func (e *env) client(address string) (runningFanout, error) {
 		return runningFanout{}, err
 	}
 	if address == "" {
-		m, err := e.manifest()
+		listens, err := e.adminOfManifest()
 		if err != nil {
 			return runningFanout{}, err
 		}
-		if address = m.Admin.Listen; address == "off" {
+		if address = listens.Listen; address == "off" {
 			return runningFanout{}, fail(fmt.Errorf("admin.listen is off in %s: the running fanout cannot be asked", e.config))
 		}
 		if token == "" {
-			token = m.Admin.Token
+			token = listens.Token
 		}
-		if token == "" && m.Admin.TokenFile != "" {
-			if token, err = admin.ReadToken(m.Admin.TokenFile); err != nil {
+		if token == "" && listens.TokenFile != "" {
+			if token, err = admin.ReadToken(listens.TokenFile); err != nil {
 				return runningFanout{}, fail(fmt.Errorf("%w; name another one with --token-file", err))
 			}
 		}
 	}
 	return runningFanout{admin.NewClient(address).WithToken(token), address}, nil
+}
+
+// adminOfManifest is where the manifest lets the admin server listen. Faults
+// elsewhere in it do not hide a process that was started before they were made.
+func (e *env) adminOfManifest() (manifest.Admin, error) {
+	m, faults := app.Load(e.config, e.registry)
+	if m != nil {
+		return m.Admin, nil
+	}
+	if listens, ok := app.LoadAdmin(e.config, e.registry); ok {
+		fmt.Fprintf(e.err, "fanout: %s has %s now, fanout check shows them\n", e.config, telemetry.Plural(len(faults.Errors()), "fault"))
+		return listens, nil
+	}
+	e.printFaults(e.err, faults.Errors())
+	return manifest.Admin{}, fail(errors.New("where the running fanout listens cannot be read; name it with --admin ADDRESS"))
 }
 
 // token is what the flag or the environment gives, "" for neither.

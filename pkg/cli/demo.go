@@ -17,6 +17,8 @@ import (
 	"example.com/fanout/pkg/app"
 	"example.com/fanout/pkg/manifest"
 	"example.com/fanout/pkg/sink/webhook"
+	"example.com/fanout/pkg/supervisor"
+	"example.com/fanout/pkg/telemetry"
 )
 
 const (
@@ -179,7 +181,8 @@ func (e *env) runDemo(ctx context.Context, d *demoRun) error {
 	return err
 }
 
-// publish appends trades to a stream until ctx is done.
+// publish appends trades to a stream until ctx is done. The in-process Redis can
+// be slow on a busy machine, but never gone: trades wait for it.
 func (d *demoRun) publish(ctx context.Context, stream string) error {
 	publisher, err := app.NewPublisher(app.TargetOf(d.demo.Manifest, stream), d.logger)
 	if err != nil {
@@ -187,12 +190,16 @@ func (d *demoRun) publish(ctx context.Context, stream string) error {
 	}
 	defer publisher.Close()
 	x := newExchange(d.seed, defaultMarkets, d.rate, 0, time.Now())
-	sent, err := publisher.Publish(ctx, x, app.Publication{Rate: d.rate, MaxLen: demoStream})
-	d.published.Add(sent)
-	if ctx.Err() != nil {
-		return nil
+	slow := telemetry.Repeat{Logger: d.logger, Level: slog.LevelWarn, Begin: "trades wait for the redis of the demo"}
+	for ctx.Err() == nil {
+		sent, err := publisher.Publish(ctx, x, app.Publication{Rate: d.rate, MaxLen: demoStream})
+		d.published.Add(sent)
+		if ctx.Err() == nil {
+			slow.Fault(err)
+			supervisor.Pause(ctx, time.Second)
+		}
 	}
-	return err
+	return nil
 }
 
 // enabledStreams are the streams that groups read.

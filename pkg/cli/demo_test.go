@@ -199,7 +199,7 @@ groups:
 `))
 	var address string
 	eventually(t, "admin address", func() bool {
-		if m := regexp.MustCompile(`http://(\S+) has /readyz`).FindStringSubmatch(c.out.String()); m != nil {
+		if m := regexp.MustCompile(`http://(\S+) shows it live`).FindStringSubmatch(c.out.String()); m != nil {
 			address = m[1]
 		}
 		return address != ""

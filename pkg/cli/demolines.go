@@ -12,7 +12,7 @@ func (e *env) printDemoHead(d *demoRun, dir string) {
 	fmt.Fprintf(e.out, "demo: %s on a Redis in this process, %g trades a second; Ctrl-C ends it\n", e.config, d.rate)
 	fmt.Fprintf(e.out, "stores are in %s, webhooks go to the demo's own inbox\n", dir)
 	if d.admin != nil {
-		fmt.Fprintf(e.out, "http://%s has /readyz, /metrics and /v1/groups\n", d.admin.Addr())
+		fmt.Fprintf(e.out, "http://%s shows it live; /readyz, /metrics and /v1/groups are there too\n", d.admin.Addr())
 	}
 	fmt.Fprintln(e.out)
 }
@@ -37,7 +37,7 @@ func newDemoLines(e *env) *demoLines {
 func (l *demoLines) print(after time.Duration, groups []fanout.Status) {
 	var rows [][]cell
 	for i, s := range groups {
-		row := texts("", s.Manifest.Name, s.State, number(read(s)), number(settled(s)), demoLag(s), number(s.Telemetry.Pending.Load()), number(dead(s)))
+		row := texts("", s.Manifest.Name, s.State, number(read(s)), number(settled(s)), demoLag(s), demoPending(s), number(dead(s)))
 		if i == 0 { // the lines below are of the same moment
 			row[0].text = fmt.Sprintf("%d:%02d", int(after.Minutes()), int(after.Seconds())%60)
 		}
@@ -75,6 +75,14 @@ func (e *env) printDemoEnd(d *demoRun, took time.Duration, groups []fanout.Statu
 	if n := d.foreign.Load(); n > 0 {
 		fmt.Fprintf(e.out, "%s received without one, or again\n", telemetry.Plural(n, "notification"))
 	}
+}
+
+func demoPending(s fanout.Status) string {
+	n, known := s.Telemetry.Pending.Load()
+	if !known {
+		return "unknown"
+	}
+	return number(int64(n))
 }
 
 func demoLag(s fanout.Status) string {

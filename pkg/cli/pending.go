@@ -104,7 +104,7 @@ func (e *env) printPending(p admin.PendingPage) {
 		rows = append(rows, texts(one.ID.String(), printable(one.Consumer, 80), ago(time.Now().Add(-idle), time.Now()), strconv.FormatInt(one.Deliveries, 10)))
 	}
 	e.printRows(&entries, rows)
-	if p.Next != nil {
+	if p.Next != nil && int64(len(p.Entries)) < p.Total {
 		fmt.Fprintln(e.out, "there may be more; --limit 0 shows all")
 	}
 }

@@ -67,26 +67,26 @@ all groups are OK; 1: some are not; 2: none works, or fanout cannot be reached.`
 }
 
 // ask gets the group that args name, or all of them.
-func (f runningFanout) ask(ctx context.Context, args []string) ([]admin.GroupStatus, error) {
+func (f runningFanout) ask(ctx context.Context, args []string) (admin.GroupList, error) {
 	if len(args) == 0 {
-		return f.Groups(ctx)
+		return f.List(ctx)
 	}
 	g, err := f.Group(ctx, args[0])
-	return []admin.GroupStatus{g}, err
+	return admin.GroupList{Groups: []admin.GroupStatus{g}}, err
 }
 
 func (e *env) showStatus(ctx context.Context, client runningFanout, args []string, output string) error {
-	groups, err := client.ask(ctx, args)
+	list, err := client.ask(ctx, args)
 	if err != nil {
 		return client.fail(err)
 	}
 	switch {
 	case output == "json" && len(args) == 1:
-		return e.json(groups[0])
+		return e.json(list.Groups[0])
 	case output == "json":
-		return e.json(admin.GroupList{Groups: groups})
+		return e.json(list)
 	}
-	for _, line := range e.statusLines(groups, args, e.width(), time.Now()) {
+	for _, line := range e.statusLines(list, args, e.width(), time.Now()) {
 		fmt.Fprintln(e.out, line)
 	}
 	return nil
@@ -94,11 +94,21 @@ func (e *env) showStatus(ctx context.Context, client runningFanout, args []strin
 
 // statusLines are the status as people read it: a table, or everything about
 // the one group that args name.
-func (e *env) statusLines(groups []admin.GroupStatus, args []string, width int, now time.Time) []string {
+func (e *env) statusLines(list admin.GroupList, args []string, width int, now time.Time) []string {
 	if len(args) == 1 {
-		return e.groupLines(groups[0], width, now)
+		return e.groupLines(list.Groups[0], width, now)
 	}
-	return append(e.groupTable(groups, width, now), e.troubleLines(groups, width, now)...)
+	lines := append(e.groupTable(list.Groups, width, now), e.troubleLines(list.Groups, width, now)...)
+	return append(lines, refusedLines(list.Reload, width, now)...)
+}
+
+// refusedLines say that the manifest that runs is not the latest one.
+func refusedLines(r *admin.LastReload, width int, now time.Time) []string {
+	if r == nil || r.Done {
+		return nil
+	}
+	lines := wrap(fmt.Sprintf("reload refused %s ago, the groups before it run on: %s", ago(r.At, now), printable(firstLine(r.Error), longestReason)), width)
+	return append(lines, wrap("→ fanout check shows all faults; correct them, then fanout reload", width)...)
 }
 
 // Exit codes of status --check.
@@ -110,9 +120,9 @@ const (
 
 // checkGroups says how bad it is.
 func (e *env) checkGroups(ctx context.Context, client runningFanout, err error, args []string) error {
-	var groups []admin.GroupStatus
+	var list admin.GroupList
 	if err == nil {
-		if groups, err = client.ask(ctx, args); err != nil {
+		if list, err = client.ask(ctx, args); err != nil {
 			err = client.fail(err)
 		}
 	}
@@ -120,6 +130,7 @@ func (e *env) checkGroups(ctx context.Context, client runningFanout, err error, 
 		return &exitError{checkDown, err}
 	}
 	down, degraded := 0, 0
+	groups := list.Groups
 	for _, g := range groups {
 		code := g.Verdict.Code
 		reasons := g.NotReady()

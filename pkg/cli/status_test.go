@@ -313,8 +313,10 @@ func TestNoRunningFanout(t *testing.T) {
 		}
 		_, stderr := call(t, exitFailure, append(command, "-c", off)...)
 		contains(t, stderr, "admin.listen is off in "+off)
-		_, stderr = call(t, exitFailure, append(command, "-c", write(t, "messy.yaml", messy))...)
-		contains(t, stderr, "unknown key", "has 3 faults")
+		_, stderr = call(t, exitFailure, append(command, "-c", write(t, "messy.yaml", messy+"admin: {listen: \""+address+"\"}\n"))...)
+		contains(t, stderr, "has 3 faults now, fanout check shows them", "no fanout runs at "+address)
+		_, stderr = call(t, exitFailure, append(command, "-c", write(t, "broken.yaml", messy+"admin: [\n"))...)
+		contains(t, stderr, "broken.yaml has 1 fault", "name it with --admin ADDRESS")
 	}
 }
 

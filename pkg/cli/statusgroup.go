@@ -68,6 +68,9 @@ func (e *env) groupLines(g admin.GroupStatus, width int, now time.Time) []string
 	for _, l := range g.Losses {
 		show("loss", "%s", lossLine(l, now))
 	}
+	if g.DeadLetters != nil && *g.DeadLetters > 0 {
+		show("letters", "%d, fanout dead list %s tells why", *g.DeadLetters, g.Name)
+	}
 	if g.LettersDropped > 0 {
 		show("dropped", "%s, to make room for new ones", telemetry.Plural(g.LettersDropped, "dead letter"))
 	}
@@ -81,10 +84,24 @@ func (e *env) groupLines(g admin.GroupStatus, width int, now time.Time) []string
 		}
 		show("restart", "%s ago, %s", ago(r.At, now), printable(text, longestReason))
 	}
+	for _, one := range g.Errors[:min(len(g.Errors), latestErrors)] {
+		show("error", "%s ago, %s: %s", ago(one.Last, now), one.Kind, printable(firstLine(one.Error), longestReason)+times(one.Count))
+	}
 	for _, consumer := range g.Consumers {
 		show("consumer", "%s", consumerLine(consumer, now))
 	}
 	return lines
+}
+
+// latestErrors is how many kinds of errors the status shows.
+const latestErrors = 5
+
+// times is how often something has come, "" for once.
+func times(n int64) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", n)
 }
 
 func consumerLine(c admin.ConsumerStatus, now time.Time) string {

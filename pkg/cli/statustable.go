@@ -32,20 +32,20 @@ var tableColumns = []column{
 	{"VERDICT", false, 0, func(e *env, g admin.GroupStatus, _ time.Time) cell {
 		return cell{telemetry.VerdictName(g.Verdict.Code), e.verdictColour(g.Verdict.Code)}
 	}},
-	{"SINCE", true, 7, func(_ *env, g admin.GroupStatus, now time.Time) cell { return cell{text: ago(g.Verdict.Since, now)} }},
-	{"STATE", false, 5, func(e *env, g admin.GroupStatus, _ time.Time) cell {
+	{"SINCE", true, 2, func(_ *env, g admin.GroupStatus, now time.Time) cell { return cell{text: ago(g.Verdict.Since, now)} }},
+	{"STATE", false, 6, func(e *env, g admin.GroupStatus, _ time.Time) cell {
 		return cell{orDash(g.State), e.stateColour(g.State)}
 	}},
 	{"LAG", true, 0, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: orUnknown(g.Lag)} }},
-	{"PENDING", true, 2, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: pending(g)} }},
+	{"PENDING", true, 4, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: pending(g)} }},
 	{"TREND", false, 3, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: sparkline(g.BacklogHistory)} }},
 	{"RATE", true, 1, func(_ *env, g admin.GroupStatus, _ time.Time) cell {
 		return cell{text: perSecond(g.Rates.TenSeconds.Settled)}
 	}},
-	{"DRAIN", true, 6, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: drain(g)} }},
+	{"DRAIN", true, 7, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: drain(g)} }},
 	{"READ", true, 9, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: number(total(g.Read))} }},
 	{"SETTLED", true, 10, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: number(settledForGood(g))} }},
-	{"DEAD", true, 4, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: number(g.Settled["buried"])} }},
+	{"DEAD", true, 5, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: number(g.Settled["buried"])} }},
 	{"RESTARTS", true, 8, func(_ *env, g admin.GroupStatus, _ time.Time) cell { return cell{text: number(total(g.Restarts))} }},
 }
 
@@ -148,7 +148,9 @@ func troubles(g admin.GroupStatus, now time.Time) []string {
 		add(fmt.Sprintf("%s %s ago by %s", s.State, ago(s.Since, now), s.By))
 	}
 	for _, reason := range g.NotReady() {
-		add(reason)
+		if reason != g.State || len(g.Problems) == 0 { // the state has a column of its own
+			add(reason)
+		}
 	}
 	if f := g.LastError; f != nil && now.Sub(f.At) < recent {
 		add(fmt.Sprintf("last error %s ago: %s", ago(f.At, now), firstLine(f.Error)))

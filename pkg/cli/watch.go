@@ -38,7 +38,7 @@ func (e *env) watch(ctx context.Context, client runningFanout, args []string, ou
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		groups, err := client.ask(ctx, args)
+		list, err := client.ask(ctx, args)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -46,7 +46,7 @@ func (e *env) watch(ctx context.Context, client runningFanout, args []string, ou
 		case errors.Is(err, admin.ErrUnknownGroup):
 			return client.fail(err)
 		case output == "json" && err == nil:
-			err = e.jsonLine(groups, args)
+			err = e.jsonLine(list, args)
 			if err != nil {
 				return fail(err)
 			}
@@ -55,7 +55,7 @@ func (e *env) watch(ctx context.Context, client runningFanout, args []string, ou
 		default:
 			var lines []string
 			if err == nil {
-				lines = e.statusLines(groups, args, e.width(), time.Now())
+				lines = e.statusLines(list, args, e.width(), time.Now())
 			} else {
 				lines = []string{printable(err.Error(), longestReason), "trying again"}
 			}
@@ -71,10 +71,10 @@ func (e *env) watch(ctx context.Context, client runningFanout, args []string, ou
 	}
 }
 
-func (e *env) jsonLine(groups []admin.GroupStatus, args []string) error {
-	var v any = admin.GroupList{Groups: groups}
+func (e *env) jsonLine(list admin.GroupList, args []string) error {
+	var v any = list
 	if len(args) == 1 {
-		v = groups[0]
+		v = list.Groups[0]
 	}
 	text, err := json.Marshal(v)
 	if err != nil {

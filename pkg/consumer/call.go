@@ -15,21 +15,23 @@ import (
 // call at a time probes it, when its time has come.
 func (l *loop) startCalls(now time.Time) {
 	for !l.stopping && !l.wary {
-		free := l.cfg.Concurrency - len(l.running)
+		free := l.cfg.Concurrency - len(l.running) - len(l.lifts)
 		if l.front.at == raising {
 			free-- // kept for the suspect
 		}
 		if free <= 0 {
 			return
 		}
-		if l.sink.down && (len(l.running) > 0 || now.Before(l.sink.next)) {
+		if l.sink.down && (len(l.running)+len(l.lifts) > 0 || now.Before(l.sink.next)) {
 			return
 		}
 		c := l.nextCall(now)
 		if c == nil {
 			return
 		}
-		l.start(c, now)
+		if !l.lift(c) {
+			l.start(c, now)
+		}
 	}
 }
 
@@ -167,6 +169,7 @@ func (l *loop) returned(c *call, a answer) {
 		}
 	case a.mark == handler.MarkUnavailable:
 		l.sinkDown(a.err, now)
+		l.lower(c.items...)
 		l.again(c)
 	case a.mark == handler.MarkPermanent, len(c.items) == 1:
 		for _, it := range c.items {
@@ -194,6 +197,7 @@ func (l *loop) failOne(it *item, err error, timedOut bool, now time.Time) {
 	case handler.MarkUnavailable:
 		it.holds++
 		l.noteDoubt(err, now)
+		l.lower(it)
 		l.retry(it, now.Add(l.cfg.Retry.DelayAfter(it.holds, asked)))
 		return
 	}
@@ -306,6 +310,7 @@ func (l *loop) sinkDown(err error, now time.Time) {
 	}
 	s.err = err
 	l.cfg.Logs.sink.Fault(err)
+	l.cfg.Telemetry.Errors.Note(telemetry.ErrorSink, err)
 	asked := handler.RetryAfterOf(err)
 	if !now.Before(s.next) {
 		s.failures++

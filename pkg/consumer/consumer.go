@@ -88,6 +88,7 @@ func (c *Config) budget() int {
 type Consumer struct {
 	cfg   Config
 	claim chan struct{} // capacity 1: a claim sweep is wanted
+	asked chan question // answered by the loop
 	beat  atomic.Int64  // unix nanoseconds of the loop's last turn; 0 while it does not run
 
 	mu     sync.Mutex
@@ -116,10 +117,11 @@ type Status struct {
 	LastActivity time.Time
 	Connection   Connection // that it reads over
 
-	RedisError  string // why it backs off; empty when Redis answers
-	Hold        Hold   // why it takes nothing new though Redis answers
-	LastFailure string // of the handler
-	FailedAt    time.Time
+	RedisError   string // why it backs off: the newest that it heard; empty when Redis answers
+	RedisErrorAt time.Time
+	Hold         Hold   // why it takes nothing new though Redis answers
+	LastFailure  string // of the handler
+	FailedAt     time.Time
 }
 
 // Hold is why a consumer takes nothing new. The zero Hold is no reason.
@@ -171,7 +173,7 @@ func New(cfg Config) *Consumer {
 	if cfg.ReadWait <= 0 {
 		cfg.ReadWait = time.Second
 	}
-	c := &Consumer{cfg: cfg, claim: make(chan struct{}, 1)}
+	c := &Consumer{cfg: cfg, claim: make(chan struct{}, 1), asked: make(chan question)}
 	c.status = Status{Name: cfg.Name, State: Starting}
 	return c
 }

@@ -40,20 +40,21 @@ func NewLogs(logger *slog.Logger) *Logs {
 type fault struct {
 	n     int
 	err   error     // nil: it works
+	at    time.Time // it was met last
 	until time.Time // no try before
 	log   *telemetry.Repeat
 }
 
 func (f *fault) hit(err error) {
 	f.n++
-	f.err = err
-	f.until = time.Now().Add(retry.Backoff{Min: minRedis, Max: maxRedis}.Delay(f.n) + rand.N(minRedis))
+	f.err, f.at = err, time.Now()
+	f.until = f.at.Add(retry.Backoff{Min: minRedis, Max: maxRedis}.Delay(f.n) + rand.N(minRedis))
 	f.log.Fault(err)
 }
 
 func (f *fault) clear() {
 	if f.err != nil {
 		f.log.Clear()
-		f.n, f.err, f.until = 0, nil, time.Time{}
+		f.n, f.err, f.at, f.until = 0, nil, time.Time{}, time.Time{}
 	}
 }

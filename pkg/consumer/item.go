@@ -34,9 +34,11 @@ type holding struct {
 	firstFail time.Time
 	lastFail  time.Time
 
+	lift *call // in which it is to be called when its delivery count has been raised
+
 	called  bool // the handler has been given it
 	suspect bool // handled alone in the process
-	raised  bool // its delivery count already includes this delivery
+	raised  bool // its delivery count includes this delivery
 	unsure  bool // an acknowledgement failed, and may have been done all the same
 	lost    bool // a touch found it to be another consumer's
 }
@@ -72,6 +74,7 @@ type call struct {
 	started   time.Time
 	stuck     bool
 	batch     *handler.Batch // while it runs
+	lifting   int            // items that are missing until their delivery count has been raised
 }
 
 // waitQueue is a heap of calls by notBefore.
@@ -163,6 +166,7 @@ func (l *loop) each(visit func(*item)) {
 		visit(it)
 	}
 	calls(l.ready)
+	calls(l.lifts)
 	calls(l.waiting)
 	for c := range l.running {
 		for _, it := range c.items {

@@ -7,6 +7,7 @@ import (
 
 	"example.com/fanout/pkg/handler"
 	"example.com/fanout/pkg/stream"
+	"example.com/fanout/pkg/telemetry"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // loop is a running consumer. Every field belongs to the goroutine of Serve;
 // other goroutines send closures on events, which that goroutine runs.
 //
-// An item is in exactly one of these places: fresh, ready, waiting, suspects,
+// An item is in exactly one of these places: fresh, ready, lifts, waiting, suspects,
 // front (at the gate, or due), a running call, or one of those of settling.
 type loop struct {
 	c   *Consumer
@@ -38,6 +39,7 @@ type loop struct {
 
 	fresh    []*item   // decoded, in order of arrival, not in a batch yet
 	ready    []*call   // composed, to be run before anything fresh
+	lifts    []*call   // composed, while delivery counts are raised; without those items
 	waiting  waitQueue // composed, not before their time
 	suspects []*item   // waiting to be handled alone in the process
 	front    front     // the suspect whose turn it is
@@ -114,6 +116,8 @@ func (l *loop) run(ctx context.Context) {
 		case <-timer.C:
 		case <-l.c.claim:
 			l.read.claim = true
+		case q := <-l.c.asked:
+			q.answer <- l.find(q.id)
 		case <-done:
 			done = nil
 			if l.lingers {
@@ -221,10 +225,10 @@ func (l *loop) publish(state State) {
 	s.State = state
 	s.InFlight = l.held
 	s.Stuck = l.stuck
-	s.RedisError = ""
+	s.RedisError, s.RedisErrorAt = "", time.Time{}
 	for _, f := range []*fault{&l.settle.letters, &l.read.ofClaim, &l.read.ofOwn, &l.read.ofNew, &l.settle.fault} {
-		if f.err != nil {
-			s.RedisError = f.err.Error()
+		if f.err != nil && !f.at.Before(s.RedisErrorAt) {
+			s.RedisError, s.RedisErrorAt = f.err.Error(), f.at
 		}
 	}
 	s.Hold = Hold{}
@@ -271,6 +275,7 @@ func (l *loop) noteDoubt(err error, now time.Time) {
 func (l *loop) noteFailure(err error, now time.Time) {
 	l.failedAt = now
 	l.cfg.Logs.handler.Fault(err)
+	l.cfg.Telemetry.Errors.Note(telemetry.ErrorHandler, err)
 	l.c.mu.Lock()
 	l.c.status.LastFailure, l.c.status.FailedAt = err.Error(), now
 	l.c.mu.Unlock()

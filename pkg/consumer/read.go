@@ -228,6 +228,7 @@ func (l *loop) readFailed(f *fault, err error) bool {
 		return true
 	}
 	f.hit(err)
+	l.cfg.Telemetry.Errors.Note(telemetry.ErrorRedis, err)
 	l.read.more = false
 	if l.read.own == nil {
 		l.read.own = &pass{origin: stream.Stranded}
@@ -290,6 +291,7 @@ func (l *loop) arrived(in *arrival, origin stream.Origin) {
 			it.fail(it.arrived)
 			l.bury(it, v.stage, v.err)
 		case origin == stream.New:
+			it.raised = true // by the read
 			l.fresh = append(l.fresh, it)
 		case it.Count >= l.cfg.MaxDeliveries:
 			it.lastFail, it.firstFail = it.arrived, it.arrived
@@ -298,7 +300,7 @@ func (l *loop) arrived(in *arrival, origin stream.Origin) {
 			it.suspect = true
 			l.suspects = append(l.suspects, it)
 		default:
-			l.settle.raises = append(l.settle.raises, it)
+			l.fresh = append(l.fresh, it)
 		}
 	}
 	l.cfg.Telemetry.Filtered.Add(int64(len(unwanted)))

@@ -19,6 +19,7 @@ const (
 type round struct {
 	acks    []*item
 	raises  []*item
+	lowers  []stream.Hold
 	frees   []stream.Hold
 	touched []*item       // what is held beside all of this
 	kept    []stream.Hold // touched, too
@@ -38,7 +39,9 @@ type round struct {
 func (r *round) empty() bool { return len(r.acks)+r.held()+len(r.buries) == 0 }
 
 // held is how many entries Hold acts on.
-func (r *round) held() int { return len(r.frees) + len(r.raises) + len(r.touched) + len(r.kept) }
+func (r *round) held() int {
+	return len(r.lowers) + len(r.frees) + len(r.raises) + len(r.touched) + len(r.kept)
+}
 
 // startSettling begins a round if there is something to say.
 func (l *loop) startSettling(now time.Time) {
@@ -53,8 +56,8 @@ func (l *loop) startSettling(now time.Time) {
 	if !now.Before(deadline) {
 		return
 	}
-	r := &round{raises: s.raises, frees: s.holds, holdFirst: s.holdFirst}
-	s.raises, s.holds = nil, nil
+	r := &round{lowers: s.lowers, raises: s.raises, frees: s.holds, holdFirst: s.holdFirst}
+	s.lowers, s.raises, s.holds = nil, nil, nil
 	n := min(len(s.acks), maxAcks)
 	r.acks, s.acks = s.acks[:n:n], s.acks[n:]
 	if !now.Before(s.letters.until) {
@@ -130,7 +133,7 @@ func (r *round) hold(ctx context.Context, s Settler) (err error) {
 		return nil
 	}
 	holds := make([]stream.Hold, 0, r.held())
-	holds = append(holds, r.frees...)
+	holds = append(append(holds, r.lowers...), r.frees...)
 	for _, it := range r.raises {
 		holds = append(holds, stream.Hold{Ref: it.Ref, Count: it.Count + 1})
 	}
@@ -181,6 +184,7 @@ func (l *loop) settled(r *round) {
 		l.groupGone()
 	case err != nil:
 		s.fault.hit(err)
+		l.cfg.Telemetry.Errors.Note(telemetry.ErrorRedis, err)
 	case len(r.acks) > 0 || r.held() > 0 || r.buryErr == nil:
 		s.fault.clear()
 	}
@@ -220,6 +224,7 @@ func (l *loop) bookAcks(r *round) {
 func (l *loop) bookHolds(r *round) {
 	s := &l.settle
 	if r.holdErr != nil {
+		s.lowers = append(r.lowers, s.lowers...)
 		s.raises = append(r.raises, s.raises...)
 		s.holds = append(r.frees, s.holds...)
 		if l.stopping {
@@ -270,6 +275,9 @@ func (l *loop) raised(it *item, lease int64, lost bool) {
 	isFront := l.front.it == it
 	it.lease, it.lost, it.raised = lease, lost, true
 	it.Count++
+	if it.lift != nil {
+		l.lifted(it, !lost && !l.stopping)
+	}
 	switch {
 	case lost || l.stopping:
 		if isFront {
@@ -281,8 +289,6 @@ func (l *loop) raised(it *item, lease int64, lost bool) {
 		if !l.takesSuspect(time.Now()) {
 			l.withdrawSuspect()
 		}
-	default:
-		l.fresh = append(l.fresh, it)
 	}
 }
 
@@ -310,12 +316,16 @@ func (l *loop) bookBurials(r *round) {
 			s.fullSince = time.Now()
 			l.cfg.Logger.Error("dead letters full, the group holds", "hint", "replay or purge dead letters, or raise dead_letter.max_len")
 		}
+		for _, b := range rest {
+			l.lower(b.it)
+		}
 		if l.stopping {
 			l.releaseBurials()
 		}
 	default: // the others first: it may be this letter alone that cannot be written
 		s.buries = append(append(rest[1:], s.buries...), rest[0])
 		s.letters.hit(r.buryErr)
+		l.cfg.Telemetry.Errors.Note(telemetry.ErrorRedis, r.buryErr)
 	}
 }
 

@@ -22,6 +22,7 @@ type settling struct {
 	touched time.Time // when the last touch of everything held began
 
 	acks   []*item       // handled or unwanted
+	lowers []stream.Hold // what waits through no fault of its own
 	raises []*item       // not to be handled before their delivery count is raised
 	buries []*burial     // to become dead letters
 	holds  []stream.Hold // what is given back, or kept for a successor
@@ -44,7 +45,7 @@ type burial struct {
 
 // empty reports whether nothing waits to be told.
 func (s *settling) empty() bool {
-	return len(s.acks)+len(s.raises)+len(s.buries)+len(s.holds) == 0
+	return len(s.acks)+len(s.lowers)+len(s.raises)+len(s.buries)+len(s.holds) == 0
 }
 
 // each visits the items that wait here or are in the round under way.
@@ -99,6 +100,10 @@ func (l *loop) bury(it *item, stage deadletter.Stage, err error) {
 	}})
 	l.buriedAt = time.Now()
 	l.cfg.Logs.bury.Fault(err)
+	switch stage {
+	case deadletter.Decode, deadletter.Filter, deadletter.Crash: // else the call of the handler has noted it
+		l.cfg.Telemetry.Errors.Note(telemetry.ErrorEntry, err)
+	}
 }
 
 // classOf is the error class of a letter.
@@ -175,6 +180,9 @@ func (l *loop) lose() {
 	l.fresh = l.dropLostOf(l.fresh)
 	l.suspects = l.dropLostOf(l.suspects)
 	l.ready = calls(l.ready)
+	for _, c := range l.lifts {
+		c.items = l.dropLostOf(c.items)
+	}
 	before := deliveries(l.waiting)
 	l.waiting = calls(l.waiting)
 	heap.Init(&l.waiting)
@@ -196,7 +204,7 @@ func (l *loop) groupGone() {
 	s.each(func(it *item) { gone = append(gone, it) })
 	l.cfg.Telemetry.Settled[telemetry.LeaseLost].Add(int64(len(gone)))
 	l.forget(gone...)
-	s.acks, s.raises, s.buries, s.holds, l.kept = nil, nil, nil, nil, nil
+	s.acks, s.lowers, s.raises, s.buries, s.holds, l.kept = nil, nil, nil, nil, nil, nil
 	l.each(func(it *item) { it.lost = true }) // neither touched nor acknowledged any more
 	l.fail(stream.ErrNoGroup)
 }

@@ -29,6 +29,7 @@ func (l *loop) stop(now time.Time, giveBack bool) {
 
 	l.release(l.fresh...)
 	l.releaseCalls(l.ready)
+	l.dropLifts()
 	l.cfg.Telemetry.Retrying.Add(-deliveries(l.waiting))
 	l.releaseCalls(l.waiting)
 	l.release(l.suspects...)
@@ -42,6 +43,7 @@ func (l *loop) stop(now time.Time, giveBack bool) {
 		l.leaveGate()
 	}
 	l.releaseRaises()
+	l.settle.lowers = nil // the release says it again
 	if !l.settle.fullSince.IsZero() {
 		l.releaseBurials()
 	}

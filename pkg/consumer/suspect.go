@@ -9,7 +9,7 @@ import "time"
 // been delivered to a process that is gone, or was given back with its count
 // undone; before it is handled again its count is raised by one. One that
 // comes back with two or more was there twice when a process died: it is a
-// suspect. Suspects are handled alone, one at a time in the whole process, and
+// suspect. (What waits for its sink has come back, see count.go.) Suspects are handled alone, one at a time in the whole process, and
 // the count of each is raised only when its turn has come. So a crash raises
 // the count of the one that caused it and of no other, and what has reached
 // max_deliveries is buried.
@@ -50,7 +50,7 @@ func (l *loop) takesSuspect(now time.Time) bool {
 	if l.stuck >= l.cfg.Concurrency {
 		return false
 	}
-	return !l.sink.down || !now.Before(l.sink.next) && len(l.running)+len(l.ready)+len(l.fresh) == 0
+	return !l.sink.down || !now.Before(l.sink.next) && len(l.running)+len(l.lifts)+len(l.ready)+len(l.fresh) == 0
 }
 
 // entered goes on with the suspect at the gate. From here on a slot is kept
@@ -77,6 +77,7 @@ func (l *loop) entered(entered bool) {
 // for others while this consumer cannot go on.
 func (l *loop) withdrawSuspect() {
 	if l.front.at == due {
+		l.lower(l.front.it)
 		l.suspects = append([]*item{l.front.it}, l.suspects...)
 		l.leaveGate()
 	}

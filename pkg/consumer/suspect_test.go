@@ -146,6 +146,7 @@ func TestGateIsLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(r *rig) {
 				r.leave("c-0", false, 2, 2)
+				other := r.leave("d-0", false, 2)[0]
 				bad := &recorder{}
 				bad.answer = func(context.Context, *handler.Batch) error { return c.blocked(r) }
 				r.start("c-0", bad, func(cfg *config) {
@@ -156,7 +157,6 @@ func TestGateIsLeft(t *testing.T) {
 				if len(bad.all()) == 0 {
 					t.Fatal("the first suspect is not called")
 				}
-				other := r.leave("d-0", false, 2)[0]
 				good := &recorder{}
 				r.start("d-0", good)
 				time.Sleep(c.within)

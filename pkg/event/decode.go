@@ -115,17 +115,17 @@ func (e *Event) decodeFields(fields []stream.Field) error {
 		}
 		var m member
 		var bad int
-		m.name = uint32(len(b))
+		m.name = uint16(len(b))
 		if b, bad = appendQuoted(b, f.Name); bad >= 0 {
 			return fmt.Errorf("decode entry: name of field %d: not UTF-8 at byte %d", i+1, bad)
 		}
-		m.nameEnd = uint32(len(b))
+		m.nameEnd = uint16(len(b))
 		b = append(b, ':')
-		m.value = uint32(len(b))
+		m.value = uint16(len(b))
 		if b, bad = appendQuoted(b, f.Value); bad >= 0 {
 			return fmt.Errorf("decode field %s: not UTF-8 at byte %d", short(string(f.Name)), bad)
 		}
-		m.end = uint32(len(b))
+		m.end = uint16(len(b))
 		e.index.add(m)
 	}
 	b = append(b, '}')

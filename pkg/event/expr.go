@@ -38,6 +38,7 @@ import (
 // with other characters than letters, digits and '_', are written $env["in"].
 type Expr struct {
 	source string
+	quick  *quick // nil: it is not as simple as that
 	eval   eval
 	slots  []Path
 	frames sync.Pool // of *frame
@@ -89,7 +90,7 @@ func compile(src string) (*Expr, error) {
 	if t.kinds&truth == 0 {
 		return nil, faultAt(tree.Node, "the expression is %s, it must be true or false", t.kinds)
 	}
-	x := &Expr{source: src, eval: t.eval, slots: c.slots}
+	x := &Expr{source: src, quick: newQuick(tree.Node), eval: t.eval, slots: c.slots}
 	x.frames.New = func() any { return &frame{slots: make([]slot, len(c.slots))} }
 	return x, nil
 }
@@ -110,6 +111,16 @@ func (x *Expr) Paths() []string {
 // Match says whether the event is wanted. An error is one of the event, for
 // good: kinds that do not go together, an overflow, a division by zero.
 func (x *Expr) Match(e *Event) (bool, error) {
+	if x.quick != nil {
+		if wanted, known := x.quick.match(e); known {
+			return wanted, nil
+		}
+	}
+	return x.matchWhole(e)
+}
+
+// matchWhole evaluates the whole expression.
+func (x *Expr) matchWhole(e *Event) (bool, error) {
 	f := x.frames.Get().(*frame)
 	f.event, f.paths, f.work = e, x.slots, maxWork
 	result, err := x.eval(f)

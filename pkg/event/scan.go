@@ -31,7 +31,7 @@ func scan(b []byte, ix *index) (start, end int, bad *documentError) {
 				return 0, 0, expected(b, i, want)
 			}
 			if open.depth == 1 {
-				m.name, m.nameEnd = uint32(name-start), uint32(i-start)
+				m.name, m.nameEnd = uint16(name-start), uint16(i-start)
 			}
 			i = skipSpace(b, i)
 			if i == len(b) || b[i] != ':' {
@@ -39,7 +39,7 @@ func scan(b []byte, ix *index) (start, end int, bad *documentError) {
 			}
 			i = skipSpace(b, i+1)
 			if open.depth == 1 {
-				m.value = uint32(i - start)
+				m.value = uint16(i - start)
 			}
 		}
 		if i == len(b) {
@@ -89,7 +89,7 @@ func scan(b []byte, ix *index) (start, end int, bad *documentError) {
 			}
 			object := open.object()
 			if open.depth == 1 && object {
-				m.end = uint32(i - start)
+				m.end = uint16(i - start)
 				ix.add(m)
 				noted++
 			}

@@ -11,19 +11,19 @@ import (
 // index holds where the members of the outermost object are. A larger object
 // is walked instead.
 type index struct {
-	members  [16]member
-	n        int
+	members  [12]member
+	n        uint8
 	complete bool // members holds them all
 }
 
 // member is the place of one member, as offsets into the event's bytes.
 type member struct {
-	name, nameEnd uint32 // with the quotes
-	value, end    uint32
+	name, nameEnd uint16 // with the quotes
+	value, end    uint16
 }
 
 func (ix *index) add(m member) {
-	if ix.n < len(ix.members) {
+	if int(ix.n) < len(ix.members) {
 		ix.members[ix.n] = m
 		ix.n++
 	}
@@ -31,7 +31,7 @@ func (ix *index) add(m member) {
 
 // finish says how large the document is and how many members it has.
 func (ix *index) finish(size, members int) {
-	ix.complete = members <= len(ix.members) && uint64(size) <= math.MaxUint32
+	ix.complete = members <= len(ix.members) && uint64(size) <= math.MaxUint16
 }
 
 // find returns the last member of that name.
@@ -39,7 +39,7 @@ func (ix *index) find(b []byte, s *step) (Value, bool) {
 	if !s.member {
 		return Value{}, false
 	}
-	for i := ix.n - 1; i >= 0; i-- {
+	for i := int(ix.n) - 1; i >= 0; i-- {
 		m := &ix.members[i]
 		if s.names(b[m.name+1 : m.nameEnd-1]) {
 			return valueOf(b[m.value:m.end:m.end]), true

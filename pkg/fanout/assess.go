@@ -59,14 +59,16 @@ func (s *Status) hold(kinds ...consumer.HoldKind) *consumer.Hold {
 	return nil
 }
 
-// redisError is what one of the consumers hears from Redis, "" for no error.
+// redisError is what one of the consumers has heard from Redis last, "" for no
+// error.
 func (s *Status) redisError() string {
+	var newest consumer.Status
 	for _, c := range s.Consumers {
-		if c.RedisError != "" {
-			return c.RedisError
+		if c.RedisError != "" && !c.RedisErrorAt.Before(newest.RedisErrorAt) {
+			newest = c
 		}
 	}
-	return ""
+	return newest.RedisError
 }
 
 // lastFailure is the newest failure of the handler, "" for none.
@@ -84,7 +86,7 @@ func (s *Status) lastFailure() string {
 // assess looks at the group once a second until it ends: it keeps the verdict
 // up to date and tells the feed what has changed.
 func (g *group) assess(ended <-chan struct{}) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTimer(g.f.together(watchEvery))
 	defer tick.Stop()
 	told := told{letters: g.letters()}
 	for {
@@ -93,6 +95,7 @@ func (g *group) assess(ended <-chan struct{}) {
 			s := g.status(g.m)
 			g.remember(&s)
 			g.tell(&told, &s)
+			tick.Reset(g.f.together(watchEvery))
 		case <-ended:
 			return
 		}
@@ -139,7 +142,7 @@ func (g *group) tell(was *told, s *Status) {
 	}
 	letters := g.letters()
 	if text := newLetters(was.letters, letters); text != "" {
-		feed.Say(name, telemetry.EventDeadLetters, "%s", text)
+		feed.Say(name, telemetry.EventDeadLetters, "%s; fanout dead list %s tells why", text, name)
 	}
 	was.letters = letters
 }

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,6 +45,7 @@ type Fanout struct {
 	cfg      Config
 	suspects *consumer.Gate
 	applying chan struct{} // held by the one Apply at a time
+	began    time.Time
 
 	ctx    context.Context // of everything that runs; done when Serve ends
 	cancel context.CancelCauseFunc
@@ -78,6 +80,7 @@ func New(cfg Config) *Fanout {
 		cfg:      cfg,
 		suspects: consumer.NewGate(),
 		applying: make(chan struct{}, 1),
+		began:    time.Now(),
 		groups:   map[string]*group{},
 
 		suspended: map[string]*suspension{},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/fanout/pkg/consumer"
@@ -41,6 +42,8 @@ type group struct {
 	scaled   chan struct{} // capacity 1: want has changed
 	prebuilt handler.Handler
 
+	disturbed atomic.Bool // something was found that only a whole look tells of
+
 	mu        sync.Mutex
 	want      int // consumers
 	state     string
@@ -60,6 +63,7 @@ type group struct {
 	verdict   Verdict
 	lowWater  stream.ID
 	losses    []stream.Loss     // the latest, as Redis keeps them
+	blindErr  string            // why they cannot be looked for; "" where they can
 	epoch     string            // as opened last; "" before
 	info      *stream.GroupInfo // nil: not known
 	infoAt    time.Time
@@ -174,6 +178,7 @@ func (g *group) observe(ev supervisor.Event) {
 		g.lastErr, g.lastErrAt, g.next = ev.Err.Error(), time.Now(), ev.Next
 		g.mu.Unlock()
 		g.failing.Fault(ev.Err)
+		g.telemetry.Errors.Note(telemetry.ErrorGroup, ev.Err)
 		g.f.cfg.Feed.Say(g.m.Name, telemetry.EventError, "%v", ev.Err)
 		var p *supervisor.PanicError
 		if errors.As(ev.Err, &p) {

@@ -83,7 +83,7 @@ func (g *group) run(ctx context.Context, h *sharedHandler) error {
 	g.logger.Info("group runs", telemetry.KeyStream, g.m.Stream, telemetry.KeyHandler, g.m.Handler.Type, "consumers", g.wanted())
 	err = all.Wait()
 	g.setConsumers(nil)
-	g.forgetLag()
+	g.setInfo(nil, time.Now())
 	if errors.Is(context.Cause(ctx), handler.ErrStopping) {
 		e.leaveNothing(ctx)
 	}
@@ -128,6 +128,7 @@ func (e *engine) open(ctx context.Context) error {
 				fault = &g.elsewhere
 			}
 			fault.Fault(err)
+			g.telemetry.Errors.Note(telemetry.ErrorGroup, err)
 			g.setStartErr(err.Error())
 		}
 		if !supervisor.Pause(ctx, redisBackoff.Delay(n)) {
@@ -274,9 +275,10 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 		MinIdle:       m.Claim.MinIdle,
 		DrainTimeout:  m.DrainTimeout,
 		AuditInterval: m.AuditInterval,
-		ReadWait:      min(time.Second, m.Claim.Interval),
+		ReadWait:      min(2*time.Second, m.Claim.Interval), // for as long a claim waits
 		Suspects:      e.g.f.suspects,
 		LowWater:      e.g.seenLowWater,
+		Vanished:      func([]stream.ID) { e.g.disturbed.Store(true) },
 		Abandon:       func(r *consumer.Remnant) { e.g.keep(r, e.h) },
 		Logger:        e.g.logger.With(telemetry.KeyConsumer, name),
 		Logs:          e.g.logs,
@@ -295,7 +297,6 @@ func (e *engine) adopt(ctx context.Context) error {
 	return e.freeUnused(ctx, used)
 }
 
-// freeUnused frees what is pending under names of this instance that are not
 // freePending frees all that is pending under the names of this instance, but for
 // what consumers and abandoned calls still hold.
 func (e *engine) freePending(ctx context.Context) error {
@@ -309,6 +310,7 @@ func (e *engine) freePending(ctx context.Context) error {
 	return err
 }
 
+// freeUnused frees what is pending under names of this instance that are not
 // among the used ones.
 func (e *engine) freeUnused(ctx context.Context, used []string) error {
 	present, err := e.g.remote.Consumers(ctx)

@@ -75,9 +75,9 @@ func lossProblem(l stream.Loss) string {
 	what := "entries may be lost"
 	switch {
 	case l.Certain:
-		what = fmt.Sprintf("%d entries lost", l.Entries)
+		what = telemetry.Plural(l.Entries, "entry") + " lost"
 	case l.Entries > 0:
-		what = fmt.Sprintf("up to %d entries may be lost", l.Entries)
+		what = "up to " + telemetry.Plural(l.Entries, "entry") + " may be lost"
 	}
 	return fmt.Sprintf("%s (%s) from %s to %s, found at %s", what, l.Reason, l.First, l.Last, l.At.Format(time.TimeOnly))
 }

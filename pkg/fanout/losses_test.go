@@ -70,7 +70,7 @@ func TestLoss(t *testing.T) {
 				time.Sleep(time.Second)
 				c.loss.At = time.Now()
 				r.lose(c.loss)
-				time.Sleep(time.Second + time.Millisecond) // the next look has been
+				time.Sleep(6 * time.Second) // a group that does not move is looked at as a whole every few
 				if c.problem != "" {
 					r.wantProblem("a", c.problem)
 				}
@@ -152,8 +152,12 @@ func TestLossesCannotBeLookedFor(t *testing.T) {
 		}
 		r.fail(nil, "Info")
 		time.Sleep(20 * time.Second)
+		r.wantProblem("a", "losses cannot be looked for: ")
 		r.fail(nil, "Losses")
 		time.Sleep(2 * time.Second)
+		if s := r.status("a"); len(s.Problems) > 0 {
+			t.Errorf("problems %q", s.Problems)
+		}
 		if begun, ended := r.log.count("losses cannot be looked for"), r.log.count("losses are looked for again"); begun != 1 || ended != 1 {
 			t.Errorf("%d and %d lines, want one and one:\n%s", begun, ended, &r.log.text)
 		}

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,7 @@ type Status struct {
 
 	Holds      []consumer.Hold // why it takes nothing new, one of a kind
 	StartError string          // why it does not get to run
+	Blind      string          // why losses cannot be looked for; "" where they can
 
 	Verdict     Verdict
 	Short, Long Rates     // over ten seconds, over a minute
@@ -71,6 +73,26 @@ func (f *Fanout) Status() []Status {
 	return all
 }
 
+// Find tells what a consumer of a group of this process knows of an entry, nil
+// when it does not hold it; see [consumer.Consumer.Find].
+func (f *Fanout) Find(ctx context.Context, name, of string, id stream.ID) *consumer.Held {
+	f.mu.Lock()
+	g := f.groups[name]
+	f.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	consumers := g.everyConsumer()
+	g.mu.Unlock()
+	for _, c := range consumers {
+		if c.Status().Name == of {
+			return c.Find(ctx, id)
+		}
+	}
+	return nil
+}
+
 func (g *group) status(m manifest.Group) Status {
 	g.mu.Lock()
 	s := Status{
@@ -78,7 +100,7 @@ func (g *group) status(m manifest.Group) Status {
 		LastError: g.lastErr, LastErrorAt: g.lastErrAt,
 		RestartCause: g.restarted.cause, RestartedAt: g.restarted.at, NextRestart: g.next,
 		Present: g.present, PresentAt: g.presentAt,
-		Restarts: slices.Clone(g.restarts), StartError: g.startErr,
+		Restarts: slices.Clone(g.restarts), StartError: g.startErr, Blind: g.blindErr,
 		Losses: g.losses, Info: g.info, ObservedAt: g.infoAt, Telemetry: g.telemetry,
 	}
 	consumers, samples, verdict := g.everyConsumer(), g.window, g.verdict
@@ -116,10 +138,11 @@ func problems(s Status) []string {
 	for _, name := range s.Stalled {
 		add("the loop of %s does not turn", name)
 	}
-	for _, c := range s.Consumers {
-		if c.RedisError != "" {
-			add("redis: %s", c.RedisError)
-		}
+	if err := s.redisError(); err != "" {
+		add("redis: %s", err) // others are older
+	}
+	if s.Blind != "" {
+		add("losses cannot be looked for: %s", s.Blind)
 	}
 	for _, h := range s.Holds {
 		add("%s", heldBack(h))

@@ -223,7 +223,7 @@ func (g *group) rest(ctx context.Context) error {
 		return nil
 	}
 	defer func() {
-		g.forgetLag()
+		g.setInfo(nil, time.Now())
 		g.setLowWater(stream.ID{}) // the position may have been set back
 	}()
 	for s.State != "" {
@@ -251,7 +251,11 @@ func (g *group) restAs(ctx context.Context, s Suspension, changed <-chan struct{
 		defer close(watched)
 		err := supervisor.Guard(func() error {
 			if s.State == telemetry.StatePaused {
-				return g.watch(watching)
+				err := g.watch(watching)
+				for errors.Is(err, stream.ErrNoGroup) && supervisor.Pause(watching, watchEvery) {
+					err = g.watch(watching) // it is looked after when the group goes on
+				}
+				return err
 			}
 			for ok := true; ok; ok = supervisor.Pause(watching, watchEvery) {
 				_ = g.lookForLosses(watching) // what Redis does not say now it says later

@@ -122,7 +122,8 @@ func hindered(s Status, now time.Time) (Verdict, bool) {
 		v.Since, v.Why = full.Since, full.Text()
 		v.Do = "fanout dead list " + name + " shows them; replay or purge some, or raise dead_letter.max_len"
 	case s.redisError() != "":
-		v.Why, v.Do = "redis: "+s.redisError(), "see whether redis answers; the group goes on by itself"
+		v.Why = "redis: " + s.redisError()
+		v.Do = "fanout doctor looks closer; the group goes on by itself, and after a change of redis in the manifest when the process is restarted"
 	default:
 		return Verdict{}, false
 	}

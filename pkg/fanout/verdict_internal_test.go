@@ -134,13 +134,16 @@ func TestVerdicts(t *testing.T) {
 			"redis: refused; 7 entries lost", "trim the stream less"},
 		"lost, and stands": {Status{State: telemetry.StateRunning, Losses: []stream.Loss{lost}}, stands, telemetry.VerdictStalled,
 			"nothing moves although 1000 entries wait; 7 entries lost", "trim the stream less"},
-		"lost":    {Status{State: telemetry.StateRunning, Losses: []stream.Loss{old}}, nil, telemetry.VerdictOK, "", ""},
-		"sink":    {Status{State: telemetry.StateRunning, Holds: down}, stands, telemetry.VerdictSinkDown, "connection refused, next try in 3s", "bring the sink back"},
-		"failed":  {Status{State: telemetry.StateBackingOff, LastError: "boom"}, nil, telemetry.VerdictStalled, "it failed: boom", "fanout restart g"},
-		"start":   {Status{State: telemetry.StateStarting, StartError: "redis: refused"}, nil, telemetry.VerdictStalled, "redis: refused", "tries again by itself"},
-		"begins":  {Status{State: telemetry.StateStarting}, nil, telemetry.VerdictOK, "starting", ""},
-		"full":    {Status{State: telemetry.StateRunning, Holds: []consumer.Hold{{Kind: consumer.LettersFull, Since: since}}}, nil, telemetry.VerdictStalled, "dead letters full", "fanout dead list g"},
-		"away":    {Status{State: telemetry.StateRunning, Consumers: []consumer.Status{{}, {RedisError: "refused"}}}, nil, telemetry.VerdictStalled, "redis: refused", "redis answers"},
+		"lost":   {Status{State: telemetry.StateRunning, Losses: []stream.Loss{old}}, nil, telemetry.VerdictOK, "", ""},
+		"sink":   {Status{State: telemetry.StateRunning, Holds: down}, stands, telemetry.VerdictSinkDown, "connection refused, next try in 3s", "bring the sink back"},
+		"failed": {Status{State: telemetry.StateBackingOff, LastError: "boom"}, nil, telemetry.VerdictStalled, "it failed: boom", "fanout restart g"},
+		"start":  {Status{State: telemetry.StateStarting, StartError: "redis: refused"}, nil, telemetry.VerdictStalled, "redis: refused", "tries again by itself"},
+		"begins": {Status{State: telemetry.StateStarting}, nil, telemetry.VerdictOK, "starting", ""},
+		"full":   {Status{State: telemetry.StateRunning, Holds: []consumer.Hold{{Kind: consumer.LettersFull, Since: since}}}, nil, telemetry.VerdictStalled, "dead letters full", "fanout dead list g"},
+		"newest": {Status{State: telemetry.StateRunning, Consumers: []consumer.Status{
+			{RedisError: "closed", RedisErrorAt: time.Unix(1, 0)}, {RedisError: "no password", RedisErrorAt: time.Unix(3, 0)}, {RedisError: "refused", RedisErrorAt: time.Unix(2, 0)},
+		}}, nil, telemetry.VerdictStalled, "redis: no password", "fanout doctor"},
+		"away":    {Status{State: telemetry.StateRunning, Consumers: []consumer.Status{{}, {RedisError: "refused"}}}, nil, telemetry.VerdictStalled, "redis: refused", "fanout doctor"},
 		"our own": {Status{State: telemetry.StateRunning, Stalled: []string{"g-0"}}, nil, telemetry.VerdictStalled, "loop of g-0", "report"},
 	} {
 		t.Run(name, func(t *testing.T) {

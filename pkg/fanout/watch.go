@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"time"
 
 	"example.com/fanout/pkg/stream"
@@ -20,35 +21,55 @@ const (
 // Redis. What Redis does not tell is unknown, never zero.
 func (g *group) watch(ctx context.Context) error {
 	began := time.Now()
-	var took, before time.Duration // the last looks
-	for ok := true; ok; ok = supervisor.Pause(ctx, nextLook(min(took, before))) {
+	var (
+		took, former time.Duration     // the last looks
+		seen         *stream.GroupInfo // at the last look; nil: not known
+		moves        bool              // it was another one before
+		full         time.Time         // when all was looked at last
+	)
+	for ok := true; ok; ok = supervisor.Pause(ctx, g.f.together(nextLook(min(took, former)))) {
 		look := time.Now()
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}
+		if disturbed := g.disturbed.Swap(false); !disturbed && !moves && look.Sub(full) < restFor && unmoved(seen, g.look(ctx)) {
+			g.listConsumers(ctx)
+			took, former = time.Since(look), took
+			continue
+		}
+		full = look
 		blind := g.lookForLosses(ctx)
 		low, err := g.remote.Checkpoint(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, stream.ErrOtherHost):
 			return err // the next incarnation waits until the group is ours again
+		case errors.Is(err, stream.ErrNoGroup):
+			g.look(ctx)
+			return err // its consumers need not notice: it may be there, in another stream
 		case err != nil:
 			g.unsaved.Fault(err)
 		case blind != nil: // and not for the same reason
 			g.blind.Fault(blind)
+			g.setBlind(blind)
 		}
 		if err == nil {
 			g.unsaved.Clear()
 		}
 		if blind == nil {
 			g.blind.Clear()
+			g.setBlind(nil)
 		}
 		if !low.IsZero() { // known, if not stored
 			g.setLowWater(low)
 		}
-		g.look(ctx)
+		before := seen
+		if seen = g.look(ctx); err != nil || blind != nil {
+			seen = nil
+		}
+		moves = !unmoved(before, seen)
 		g.listConsumers(ctx)
-		took, before = time.Since(look), took
+		took, former = time.Since(look), took
 	}
 	return nil
 }
@@ -61,6 +82,16 @@ func nextLook(took time.Duration) time.Duration {
 		return watchEvery
 	}
 	return min(max(watchEvery, 10*took), healthy)
+}
+
+// together makes looks of all groups fall on the same moments: those of one
+// stream then cost Redis and us little more than one.
+func (f *Fanout) together(pause time.Duration) time.Duration {
+	at := time.Since(f.began) + pause
+	if shift := at % watchEvery; shift < pause {
+		return pause - shift
+	}
+	return pause
 }
 
 // listConsumers keeps what Redis knows of the group's consumers, every few
@@ -82,14 +113,34 @@ func (g *group) listConsumers(ctx context.Context) {
 	g.present, g.presentAt = list, time.Now()
 }
 
-// look asks Redis how far the group is.
-func (g *group) look(ctx context.Context) {
+// setBlind says in the status why losses cannot be looked for; nil: they can.
+func (g *group) setBlind(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.blindErr = ""
+	if err != nil {
+		g.blindErr = err.Error()
+	}
+}
+
+// restFor is how long a group at rest goes without more than a short look.
+const restFor = 3 * time.Second
+
+// unmoved reports whether nothing has happened to the group and its stream
+// between two looks: then no loss can be found, and the checkpoint is as it was.
+func unmoved(before, now *stream.GroupInfo) bool {
+	return before != nil && now != nil && reflect.DeepEqual(before, now)
+}
+
+// look asks Redis how far the group is; nil is not known.
+func (g *group) look(ctx context.Context) *stream.GroupInfo {
 	info, err := g.remote.Info(ctx)
 	if err != nil {
 		g.setInfo(nil, time.Now())
-		return
+		return nil
 	}
 	g.setInfo(&info, time.Now())
+	return &info
 }
 
 func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
@@ -102,8 +153,8 @@ func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
 		return
 	}
 	g.observePosition(info, now)
-	t.Pending.Set(info.Pending)
-	t.StreamLength.Set(info.Length)
+	t.Pending.Set(float64(info.Pending))
+	t.StreamLength.Set(float64(info.Length))
 	t.OldestPending.Set(0)
 	if info.Pending > 0 {
 		t.OldestPending.Set(age(info.OldestPending, now))
@@ -126,6 +177,8 @@ func (g *group) setInfo(info *stream.GroupInfo, now time.Time) {
 // forgetLag says in the metrics that nobody looks at the group.
 func (g *group) forgetLag() {
 	t := g.telemetry
+	t.Pending.SetUnknown()
+	t.StreamLength.SetUnknown()
 	t.OldestPending.SetUnknown()
 	t.LettersKept.SetUnknown()
 	t.Lag.SetUnknown()

@@ -47,7 +47,7 @@ func TestDiff(t *testing.T) {
 			Replace: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {"handler.log.level"}}}},
 		{"handler type", []string{"a: {handler: log}", "a: {handler: {window: {size: 1m, dsn: x, table: t, measures: {n: m}}}}"}, manifest.Plan{
 			Replace: []string{"a"}, Keep: []string{"b", "c"}, Changed: map[string][]string{"a": {
-				"handler", "handler.log.fields", "handler.log.level", "handler.window.create", "handler.window.dsn", "handler.window.key",
+				"handler", "handler.log.fields", "handler.log.level", "handler.window.create", "handler.window.decimals", "handler.window.dsn", "handler.window.key",
 				"handler.window.measures", "handler.window.measures[0].n", "handler.window.size", "handler.window.table", "handler.window.time", "handler.window.time_unit"}}}},
 		{"order of columns", []string{"x: a, y: b", "y: b, x: a"}, manifest.Plan{
 			Keep: []string{"a", "c"}, Replace: []string{"b"}, Changed: map[string][]string{"b": {

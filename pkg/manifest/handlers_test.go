@@ -70,12 +70,22 @@ func (c *sqlConfig) check() []manifest.Finding {
 	return found
 }
 
+type liveConfig struct {
+	Keep int `yaml:"keep" default:"10000" min:"1"`
+}
+
+type placesOf struct {
+	Path   string `yaml:",key"`
+	Places int    `yaml:",value"`
+}
+
 type windowConfig struct {
 	Key      string           `yaml:"key"`
 	Time     string           `yaml:"time"`
 	Unit     string           `yaml:"time_unit" default:"auto" enum:"auto,s,ms,us,ns"`
 	Size     time.Duration    `yaml:"size" required:"true" min:"1ms" max:"8760h"`
 	Measures []pathOf         `yaml:"measures" required:"true"`
+	Decimals []placesOf       `yaml:"decimals"`
 	DSN      telemetry.Secret `yaml:"dsn" required:"true"`
 	Table    string           `yaml:"table" required:"true"`
 	Create   bool             `yaml:"create" default:"true"`
@@ -114,6 +124,9 @@ func (c *webhookConfig) check() []manifest.Finding {
 
 func handlers() manifest.Handlers {
 	return registry{
+		"live": func() manifest.HandlerConfig {
+			return manifest.HandlerConfig{Config: &liveConfig{}, Doc: "events as they come"}
+		},
 		"log": func() manifest.HandlerConfig {
 			return manifest.HandlerConfig{Config: &logConfig{}, Doc: "one line an entry"}
 		},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 )
@@ -40,6 +41,33 @@ func Load(path string, opts Options) (*Manifest, Faults) {
 // Parse is safe for hostile input: it bounds time and memory, reads nothing
 // but variables and the files of ${file:…}, and shows no secret in a fault.
 func Parse(name string, data []byte, opts Options) (*Manifest, Faults) {
+	m, found := parse(name, data, opts)
+	if found.Err() != nil {
+		return nil, found
+	}
+	for i := range m.Groups {
+		m.Groups[i].Hash = hash(&m.Groups[i])
+	}
+	return m, found
+}
+
+// LoadAdmin reads the section admin of the manifest at path, whatever faults the
+// manifest has elsewhere: a process that was started before they were made is
+// still to be found. It reports false when that section cannot be read.
+func LoadAdmin(path string, opts Options) (Admin, bool) {
+	data, err := readFile(path)
+	if err != nil {
+		return Admin{}, false
+	}
+	m, found := parse(path, data, opts)
+	if m == nil || slices.ContainsFunc(found.Errors(), func(f Fault) bool { return f.Path == "" || within(f.Path, "admin") }) {
+		return Admin{}, false
+	}
+	return m.Admin, true
+}
+
+// parse reads as much of a manifest as can be read, nil for nothing.
+func parse(name string, data []byte, opts Options) (m *Manifest, found Faults) {
 	if opts.Getenv == nil {
 		opts.Getenv = os.LookupEnv
 	}
@@ -50,18 +78,10 @@ func Parse(name string, data []byte, opts Options) (*Manifest, Faults) {
 		opts.CheckExpr = func(string) error { return nil }
 	}
 	faults := &faultList{file: name}
-	var m *Manifest
 	if doc := parseYAML(data, faults); doc != nil {
 		m = load(doc, opts, faults)
 	}
-	found := faults.done()
-	if found.Err() != nil {
-		return nil, found
-	}
-	for i := range m.Groups {
-		m.Groups[i].Hash = hash(&m.Groups[i])
-	}
-	return m, found
+	return m, faults.done()
 }
 
 // load fills a manifest from a document and checks it.

@@ -87,7 +87,7 @@ func (g *Group) Checkpoint(ctx context.Context) (stream.ID, error) {
 	g.mu.Lock()
 	epoch := g.epoch
 	g.mu.Unlock()
-	v, err := g.client.run(ctx, op, checkpointScript, g.keys(), g.cfg.Group, epoch)
+	v, err := g.client.runTogether(ctx, op, checkpointScript, g.cfg.Stream, g.keys(), g.cfg.Group, epoch)
 	if err != nil {
 		return stream.ID{}, err
 	}

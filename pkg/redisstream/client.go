@@ -62,6 +62,10 @@ const (
 	// controlConns is the size of the pool that all but readers share.
 	controlConns = 4
 
+	// dialsAtOnce is how many readers connect at once: the queue in which a
+	// server takes connections is short.
+	dialsAtOnce = 16
+
 	// dialTimeout bounds the connect with all that belongs to it, and
 	// handshakeTimeout the TLS handshake within it.
 	dialTimeout      = 5 * time.Second
@@ -83,8 +87,11 @@ const (
 type Client struct {
 	options redis.Options // of every connection; copied, never changed
 	rdb     *redis.Client // the control pool
+	opened  time.Time
 	token   string        // tells this Client's leases from all others
 	tellers sync.Map      // *teller by stream and group
+	shared  sync.Map      // *crowd by script and stream
+	dialing chan struct{} // one element for each reader that connects
 
 	server atomic.Pointer[ServerInfo] // nil until the server has answered once
 }
@@ -100,7 +107,9 @@ func Open(cfg Config) (*Client, error) {
 	control := *o
 	control.PoolSize = controlConns
 	control.ContextTimeoutEnabled = true
-	return &Client{options: *o, rdb: redis.NewClient(&control), token: rand.Text()}, nil
+	return &Client{
+		options: *o, rdb: redis.NewClient(&control), opened: time.Now(), token: rand.Text(), dialing: make(chan struct{}, dialsAtOnce),
+	}, nil
 }
 
 // Close closes the control pool. Sources are closed on their own.

@@ -41,6 +41,10 @@ type Opened struct {
 // checkpoint knows of it, when none of those entries is there and fewer were
 // removed, or when nothing of ours is left in Redis.
 //
+// A group that is there, in another stream than its checkpoint is of, was made by
+// somebody else: it goes on where it stands, in a new epoch, and what it had not
+// settled is told by Losses.
+//
 // A group without a checkpoint has existed when it has left something else in
 // Redis: its dead letters, its replays, the record of its losses. What was lost
 // with a group is told by Losses.
@@ -77,13 +81,13 @@ func (g *Group) Ensure(ctx context.Context) (Opened, error) {
 	g.mu.Lock()
 	g.epoch = o.Epoch
 	switch {
-	case o.Created:
+	case o.Created || o.NewEpoch:
 		g.seen = ""
 	case g.seen == "" && local.Epoch == o.Epoch && !local.LastGenerated.IsZero():
 		g.seen, g.seenEpoch = local.LastGenerated.String(), o.Epoch
 	}
 	g.mu.Unlock()
-	if o.Created {
+	if o.Created || o.NewEpoch {
 		// Stored at once: were the group lost before the first Checkpoint, it
 		// would be taken for a new one.
 		if _, err := g.Checkpoint(ctx); err != nil {
@@ -125,8 +129,10 @@ func (o Opened) note(reason string) string {
 	case o.Recreated:
 		return fmt.Sprintf("the group stood at %s at least and is gone: it goes on after %s; what it had settled beyond comes again",
 			o.Checkpoint, o.At)
-	case o.NewEpoch:
+	case o.NewEpoch && o.Created:
 		return "the stream was deleted: it has a new epoch"
+	case o.NewEpoch:
+		return fmt.Sprintf("the group stood at %s, and somebody else has made it again in another stream (%s): it goes on where that was, in a new epoch", o.Checkpoint, reason)
 	}
 	return reason
 }

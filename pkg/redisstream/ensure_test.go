@@ -339,14 +339,27 @@ func TestEnsureRestoresEpoch(t *testing.T) {
 	}
 }
 
-// Checkpoint puts an evicted epoch back, too, and an evicted checkpoint.
+// Checkpoint puts an evicted epoch back, too, or an evicted checkpoint. When both
+// are gone the group may be one that somebody else has made: Ensure finds out.
 func TestCheckpointRestores(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.add(1, 8)
 	g := s.group(redisstream.Start{})
 	o := ensure(t, g)
+	for _, gone := range []string{epochKey, checkpointKey} {
+		s.do("DEL", gone)
+		if _, err := g.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.do("DEL", epochKey, checkpointKey)
+	if _, err := g.Checkpoint(t.Context()); !errors.Is(err, stream.ErrNoGroup) {
+		t.Fatalf("error %v, want %v", err, stream.ErrNoGroup)
+	}
+	if again := ensure(t, g); again.Created || again.NewEpoch || again.Epoch != o.Epoch {
+		t.Fatalf("%+v, want epoch %s as before", again, o.Epoch)
+	}
 	if _, err := g.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -451,5 +464,44 @@ func TestKeysStayInTheSlot(t *testing.T) {
 		if s.do("EXISTS", want) != int64(1) {
 			t.Errorf("no key %s", want)
 		}
+	}
+}
+
+// A group that somebody else has made in another stream is noticed while it runs,
+// by all who share it, and all agree on one epoch.
+func TestMadeByOthers(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string][]any{"FLUSHALL": {"FLUSHALL"}, "DEL": {"DEL", key}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			s.add(1, 8)
+			before := s.work(4)
+			running, other := s.group(redisstream.Start{}), s.group(redisstream.Start{})
+			ensure(t, running)
+			ensure(t, other)
+			if _, err := running.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.do(lose...)
+			s.add(100, 130)
+			s.do("XGROUP", "CREATE", key, group, "110-0")
+			if _, err := running.Checkpoint(t.Context()); !errors.Is(err, stream.ErrNoGroup) {
+				t.Fatalf("error %v, want %v", err, stream.ErrNoGroup)
+			}
+			o := ensure(t, running)
+			if o.Created || !o.NewEpoch || o.Epoch == before.Epoch || !strings.Contains(o.Note, "somebody else") {
+				t.Fatalf("%+v, want a new epoch", o)
+			}
+			if late := ensure(t, other); late.Epoch != o.Epoch || late.NewEpoch {
+				t.Errorf("%+v, want epoch %s", late, o.Epoch)
+			}
+			if _, err := running.Checkpoint(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if info, err := running.Info(t.Context()); err != nil || info.LastDelivered.Ms != 110 {
+				t.Errorf("stands at %s, %v, want where it was made", info.LastDelivered, err)
+			}
+		})
 	}
 }

@@ -55,7 +55,7 @@ func clean(text string) error {
 
 // answers are what a server may say, and what mends it.
 var answers = []struct{ prefix, mend string }{
-	{"WRONGTYPE", "a key holds something other than what fanout keeps there: rename the stream or move the key away"},
+	{"WRONGTYPE", "a key holds something other than what fanout keeps there (fanout doctor says which): rename the stream or move the key away"},
 	{"NOPERM", "the Redis user may not do this: grant the command and the keys (ACL SETUSER)"},
 	{"ERR The user executing the script can't", "the Redis user lacks a command or key that a script of fanout uses: grant +@stream +@read +@write +@scripting and the keys (ACL SETUSER)"},
 	{"NOAUTH", "Redis asks for a password: set redis.password or redis.password_file"},

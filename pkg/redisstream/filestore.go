@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,10 +14,23 @@ import (
 )
 
 // FileStore keeps checkpoints in one JSON file. Several processes may use the
-// same file; none overwrites what another has saved.
+// same file; none overwrites what another has saved. Checkpoints that are saved
+// at the same time are written together.
 type FileStore struct {
-	path string
-	mu   sync.Mutex // one writer of this process at a time
+	path    string
+	writing sync.Mutex // one writer of this process at a time
+
+	mu    sync.Mutex
+	next  *commit        // what the next writer takes along; nil: nobody waits
+	known checkpointFile // as read last
+	as    os.FileInfo    // the file that it was read from; nil: none was
+}
+
+// commit is what is written at once.
+type commit struct {
+	checkpoints map[string]Checkpoint
+	err         error
+	done        chan struct{} // closed when err is there
 }
 
 // NewFileStore returns a store for the file at path, which need not exist; its
@@ -29,17 +43,53 @@ type checkpointFile struct {
 }
 
 // Load implements [CheckpointStore]. A missing file knows nothing and is no
-// error.
+// error. A file that is as it was is not read again.
 func (s *FileStore) Load(key string) (Checkpoint, bool, error) {
-	f, err := s.read()
-	c, ok := f.Checkpoints[key]
-	return c, ok, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, err := os.Stat(s.path)
+	same := err == nil && s.as != nil && os.SameFile(s.as, now) && s.as.ModTime().Equal(now.ModTime()) && s.as.Size() == now.Size()
+	if !same {
+		s.as = nil
+		f, readErr := s.read()
+		if readErr != nil {
+			return Checkpoint{}, false, readErr
+		}
+		s.known = f
+		if err == nil {
+			s.as = now // older than what was read, if anything: then it is read again
+		}
+	}
+	c, ok := s.known.Checkpoints[key]
+	return c, ok, nil
 }
 
 // Save implements [CheckpointStore]. A damaged file is replaced.
 func (s *FileStore) Save(key string, c Checkpoint) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	mine, first := s.next, s.next == nil
+	if first {
+		mine = &commit{checkpoints: map[string]Checkpoint{}, done: make(chan struct{})}
+		s.next = mine
+	}
+	mine.checkpoints[key] = c
+	s.mu.Unlock()
+	if !first {
+		<-mine.done
+		return mine.err
+	}
+	s.writing.Lock() // others join meanwhile
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	s.next = nil
+	s.mu.Unlock()
+	mine.err = s.commit(mine.checkpoints)
+	close(mine.done)
+	return mine.err
+}
+
+// commit puts checkpoints into the file.
+func (s *FileStore) commit(checkpoints map[string]Checkpoint) error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
@@ -53,7 +103,7 @@ func (s *FileStore) Save(key string, c Checkpoint) error {
 		f.Checkpoints = map[string]Checkpoint{}
 	}
 	f.Version = 1
-	f.Checkpoints[key] = c
+	maps.Copy(f.Checkpoints, checkpoints)
 	return s.write(f)
 }
 

@@ -156,3 +156,31 @@ func FuzzFileStore(f *testing.F) {
 		}
 	})
 }
+
+// What many save at once is written together, and is there when Save returns.
+func TestFileStoreManyAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.json")
+	s := redisstream.NewFileStore(path)
+	var all errgroup.Group
+	for i := range 50 {
+		all.Go(func() error {
+			key := fmt.Sprint("k", i)
+			for n := range uint64(5) {
+				if err := s.Save(key, checkpoint(n)); err != nil {
+					return err
+				}
+				if c, ok, err := redisstream.NewFileStore(path).Load(key); !ok || err != nil || c != checkpoint(n) {
+					return fmt.Errorf("%s: %+v, %v, %w, want the %dth", key, c, ok, err, n)
+				}
+				if c, ok, err := s.Load(key); !ok || err != nil || c != checkpoint(n) {
+					return fmt.Errorf("%s by the same store: %+v, %v, %w, want the %dth", key, c, ok, err, n)
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}

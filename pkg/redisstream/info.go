@@ -22,7 +22,7 @@ func (g *Group) Info(ctx context.Context) (stream.GroupInfo, error) {
 	if server.Simulated {
 		count = countLag
 	}
-	v, err := g.client.run(ctx, op, infoScript, []string{g.cfg.Stream, g.cfg.DeadLetters}, g.cfg.Group, count)
+	v, err := g.client.runTogether(ctx, op, infoScript, g.cfg.Stream, []string{g.cfg.Stream, g.cfg.DeadLetters}, g.cfg.Group, count)
 	if err != nil {
 		return stream.GroupInfo{}, err
 	}

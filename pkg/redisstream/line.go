@@ -20,7 +20,8 @@ import (
 // Its methods are the reading goroutine's, except hangUp and ID.
 type line struct {
 	options redis.Options
-	name    string // for CLIENT LIST
+	name    string        // for CLIENT LIST
+	dialing chan struct{} // shared; bounds how many connect at once
 
 	lib  *redis.Client // of this one connection; nil: not connected
 	held *redis.Conn
@@ -62,8 +63,15 @@ func (l *line) connect(ctx context.Context) error {
 	if l.lib != nil {
 		return nil
 	}
+	select {
+	case l.dialing <- struct{}{}:
+		defer func() { <-l.dialing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	d := &dialed{}
 	o := l.options
+	o.ReadBufferSize, o.WriteBufferSize = 1<<10, 1<<10 // the library says hello over it, nothing else
 	o.PoolSize = 1
 	o.ConnMaxIdleTime = -1
 	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return d.introduce(ctx, conn, l.name) }

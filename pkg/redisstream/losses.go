@@ -28,7 +28,7 @@ func (g *Group) Losses(ctx context.Context, tell func(stream.Loss)) ([]stream.Lo
 	defer g.teller.Unlock()
 	last, epoch := g.lastSeen()
 	present := g.presentEpoch()
-	v, err := g.client.run(ctx, op, lossesScript, []string{g.cfg.Stream, g.bookKey, g.epochKey}, g.cfg.Group, g.client.token, last, epoch)
+	v, err := g.client.runTogether(ctx, op, lossesScript, g.cfg.Stream, []string{g.cfg.Stream, g.bookKey, g.epochKey}, g.cfg.Group, g.client.token, last, epoch)
 	if err != nil {
 		return nil, err
 	}

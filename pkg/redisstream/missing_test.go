@@ -45,6 +45,16 @@ func TestLossOfAGroup(t *testing.T) {
 		"DEL, then more than before": {func(s *scene) { s.do("DEL", key); s.add(20, 40) }, missing(4, "4-1", "19"+maxSeq)},
 		"FLUSHALL":                   {func(s *scene) { s.do("FLUSHALL") }, missing(4, "4-1", "8-0")},
 		"FLUSHALL, the same again":   {func(s *scene) { s.do("FLUSHALL"); s.add(1, 8) }, missing(4, "4-1", "8-0", "1-0", "4-0")},
+		"FLUSHALL, made by others": {func(s *scene) {
+			s.do("FLUSHALL")
+			s.add(100, 130)
+			s.do("XGROUP", "CREATE", key, group, "$")
+		}, missing(4, "4-1", "99"+maxSeq)},
+		"DEL, made by others": {func(s *scene) {
+			s.do("DEL", key)
+			s.add(100, 130)
+			s.do("XGROUP", "CREATE", key, group, "0")
+		}, missing(4, "4-1", "99"+maxSeq)},
 		"both checkpoints": {func(s *scene) {
 			destroy(s)
 			s.do("DEL", checkpointKey)
@@ -177,7 +187,7 @@ func TestWithoutCheckpoint(t *testing.T) {
 				} else if err != nil || o.Recreated == isNew {
 					t.Fatalf("%+v, %v, want it known before: %v", o, err, !isNew)
 				}
-				if o.At != (stream.ID{Ms: uint64(want)}) {
+				if o.Created && o.At != (stream.ID{Ms: uint64(want)}) {
 					t.Fatalf("begins after %v, want %d-0", o.At, want)
 				}
 				if losses := told(t, g); len(losses) > 1 || c.at != refused && (len(losses) == 1) == isNew {

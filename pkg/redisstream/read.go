@@ -106,9 +106,12 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time
 		}
 	}
 	c.Since = l.since
+	if l.left > 0 {
+		l.wire.enter(l.left * entryBytes)
+	}
 	for bytes := 0; l.left > 0 && (c.Limit <= 0 || bytes < c.Limit); l.left-- {
-		var e stream.Entry
-		if err := l.wire.take(func(k *cursor) (err error) { e, err = k.entry(c); return err }); err != nil {
+		e, err := l.wire.next(c)
+		if err != nil {
 			return err
 		}
 		bytes += e.Size()
@@ -119,6 +122,9 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time
 	}
 	return s.takeEpoch()
 }
+
+// entryBytes is about what an entry takes on the wire at least.
+const entryBytes = 64
 
 // ask sends the read, and with it asks for the epoch of the stream.
 func (s *Source) ask(ctx context.Context, limit int, wait time.Duration) error {
@@ -189,7 +195,13 @@ func (s *Source) block(wait time.Duration) time.Duration {
 	if s.line.ID() == 0 { // nothing would end it
 		longest = shortBlock
 	}
-	return max(min(wait, longest), time.Millisecond)
+	wait = max(min(wait, longest), time.Millisecond)
+	if wait < commonMoment {
+		return wait
+	}
+	// Those who wait are answered at common moments: one wake-up serves all.
+	end := time.Now().Add(wait)
+	return max(wait-end.Sub(s.group.client.opened)%commonMoment, time.Millisecond)
 }
 
 // interrupt ends a read until it has returned. CLIENT UNBLOCK does nothing when

@@ -71,7 +71,7 @@ func (s *ReplaySource) Read(ctx context.Context, c *stream.Chunk, max int, wait 
 				c.Deliveries, c.Since = append(c.Deliveries, ds...), now
 				return err
 			}
-			s.next = now.Add(s.every)
+			s.next = s.group.client.together(now, s.every)
 		}
 		if !time.Now().Before(deadline) {
 			return nil
@@ -97,7 +97,7 @@ func (s *ReplaySource) poll(ctx context.Context, max, limit int) ([]stream.Deliv
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTimeout)
 	defer cancel()
-	v, err := s.group.client.run(ctx, s.inner.op("read replays of"), replayReadScript, s.group.letterKeys(),
+	v, err := s.group.client.runTogether(ctx, s.inner.op("read replays of"), replayReadScript, s.group.cfg.Stream, s.group.letterKeys(),
 		s.group.cfg.Group, s.inner.consumer, pageSize(max), limit)
 	if err != nil {
 		return nil, err

@@ -18,9 +18,9 @@ var luaFiles embed.FS
 
 var (
 	ensureScript     = newScript("lib", "book", "ensure")
-	checkpointScript = newScript("lib", "checkpoint")
-	infoScript       = newScript("lib", "info")
-	lossesScript     = newScript("lib", "book", "losses")
+	checkpointScript = newScript("lib", "once", "checkpoint", "each")
+	infoScript       = newScript("lib", "once", "info", "each")
+	lossesScript     = newScript("lib", "book", "once", "losses", "each")
 	consumersScript  = newScript("lib", "consumers")
 	reapScript       = newScript("lib", "reap")
 	ownScript        = newScript("lib", "book", "own")
@@ -44,7 +44,7 @@ var (
 	letterScript     = newScript("replays", "letter")
 	purgeScript      = newScript("lib", "replays", "purge")
 	replayScript     = newScript("lib", "replays", "replay")
-	replayReadScript = newScript("lib", "replays", "replayread")
+	replayReadScript = newScript("lib", "once", "replays", "replayread", "each")
 	replayAckScript  = newScript("replays", "replayack")
 	replayBuryScript = newScript("write", "replays", "replaybury")
 )

@@ -228,7 +228,7 @@ func TestSeekCreates(t *testing.T) {
 			if err := g.Seek(t.Context(), redisstream.Move{Missing: true, To: stream.ID{Ms: uint64(n / 2)}, Read: -1, Resting: "host-"}); err != nil {
 				t.Fatal(err)
 			}
-			if o := ensure(t, g); o.Created || o.At.Ms != uint64(n/2) || o.Epoch == "" {
+			if o := ensure(t, g); o.Created || o.Epoch == "" {
 				t.Errorf("opened %+v", o)
 			}
 			s.read(g, n-n/2, 0)

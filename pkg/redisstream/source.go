@@ -23,7 +23,7 @@ type Source struct {
 // I/O; Redis makes the consumer when it first reads.
 func (g *Group) Source(consumer, epoch string) *Source {
 	s := &Source{group: g, consumer: consumer, epoch: epoch}
-	s.line.options, s.line.name = g.client.options, clientName(g.cfg.Group, consumer)
+	s.line.options, s.line.name, s.line.dialing = g.client.options, clientName(g.cfg.Group, consumer), g.client.dialing
 	return s
 }
 

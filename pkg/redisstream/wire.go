@@ -33,14 +33,36 @@ type wire struct {
 	r, w int    // of it: taken to r, filled to w
 	rest []byte // what had arrived when the last chunk was full
 	cur  cursor // on it
+
+	// What comes first is received here: a reader that waits, as most do, holds
+	// no segment.
+	porch [512]byte
 }
 
-// begin goes on in the segments of c.
+// begin goes on in the segments of c. Until enter nothing that is taken may
+// be kept.
 func (d *wire) begin(c *stream.Chunk) {
 	d.chunk = c
-	d.seg = c.Segment(len(d.rest))
+	d.seg = d.porch[:]
+	if len(d.rest) > len(d.seg) {
+		d.seg = c.Segment(len(d.rest))
+	}
 	d.r, d.w = 0, copy(d.seg, d.rest)
 	d.rest = d.rest[:0]
+}
+
+// enter makes room for about n bytes that are kept.
+func (d *wire) enter(n int) {
+	if &d.seg[0] == &d.porch[0] {
+		d.move(max(d.w-d.r, min(n, stream.SegmentBytes)))
+	}
+}
+
+// move goes on in another segment of n bytes or more.
+func (d *wire) move(n int) {
+	seg := d.chunk.Segment(n)
+	d.w = copy(seg, d.seg[d.r:d.w])
+	d.seg, d.r = seg, 0
 }
 
 // end lets go of the chunk; what has arrived and was not taken is kept.
@@ -56,9 +78,7 @@ func (d *wire) fill(need int) error {
 	for more := true; more; more = d.w-d.r < need {
 		have := d.w - d.r
 		if len(d.seg)-d.r < max(have+1, min(need, max(2*have, trustedBytes))) {
-			seg := d.chunk.Segment(max(2*have, min(need, trustedBytes)))
-			d.w = copy(seg, d.seg[d.r:d.w])
-			d.seg, d.r = seg, 0
+			d.move(max(2*have, min(need, trustedBytes)))
 		}
 		n, err := d.conn.Read(d.seg[d.w:])
 		d.w += n

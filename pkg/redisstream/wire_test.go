@@ -45,9 +45,10 @@ func decode(conn io.Reader, limit int) (all []stream.Entry, err error) {
 			}
 			begun = true
 		}
+		d.enter(1)
 		for size := 0; left > 0 && size < limit; left-- {
-			var e stream.Entry
-			if err := d.take(func(k *cursor) (err error) { e, err = k.entry(&c); return err }); err != nil {
+			e, err := d.next(&c)
+			if err != nil {
 				return nil, err
 			}
 			size += e.Size()
@@ -191,9 +192,10 @@ func refill(d *wire, c *stream.Chunk, raw *bytes.Reader) error {
 	if err := d.take(func(k *cursor) (err error) { n, _, err = k.entries(); return err }); err != nil {
 		return err
 	}
+	d.enter(n * entryBytes)
 	for range n {
-		var e stream.Entry
-		if err := d.take(func(k *cursor) (err error) { e, err = k.entry(c); return err }); err != nil {
+		e, err := d.next(c)
+		if err != nil {
 			return err
 		}
 		c.Deliveries = append(c.Deliveries, stream.Delivery{Entry: e})

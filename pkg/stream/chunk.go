@@ -29,9 +29,11 @@ type Chunk struct {
 
 // What a chunk keeps when it is filled again.
 const (
-	// SegmentBytes is the usual size of a segment.
+	// SegmentBytes is the usual size of a segment; the first ones of a chunk are
+	// smaller.
 	SegmentBytes = 64 << 10
 
+	firstSegment  = 4 << 10
 	maxKeptBytes  = 1 << 20
 	maxKeptFields = 16 << 10
 )
@@ -65,7 +67,7 @@ func (c *Chunk) Segment(n int) []byte {
 		c.segments = append(c.segments, nil)
 	}
 	if c.segments[c.used] == nil {
-		c.segments[c.used] = make([]byte, max(n, SegmentBytes))
+		c.segments[c.used] = make([]byte, max(n, min(firstSegment<<c.used, SegmentBytes)))
 	}
 	c.used++
 	return c.segments[c.used-1]

@@ -127,12 +127,14 @@ func (r *registration) collect(ch chan<- prometheus.Metric) {
 	counters(entriesLost, g.Lost[:], func(i int) string { return lossNames[i] })
 	ch <- gauge(inFlight, float64(g.InFlight.Load()), name)
 	ch <- gauge(retrying, float64(g.Retrying.Load()), name)
-	ch <- gauge(pending, float64(g.Pending.Load()), name)
+	known(pending, &g.Pending)
 	known(oldestPending, &g.OldestPending)
 	ch <- gauge(lagKnown, truth(known(lag, &g.Lag)), name)
 	known(lagSeconds, &g.LagSeconds)
 	known(drainSeconds, &g.Drain)
-	ch <- gauge(streamLength, float64(g.StreamLength.Load()), name, r.stream)
+	if n, ok := g.StreamLength.Load(); ok {
+		ch <- gauge(streamLength, n, name, r.stream)
+	}
 
 	ch <- histogram(handleDuration, &g.HandleDuration, name)
 	counters(handleErrors, g.HandleErrors[:], func(i int) string { return reasonNames[i] })

@@ -30,13 +30,13 @@ type Group struct {
 
 	InFlight         Gauge // deliveries that the process holds
 	Retrying         Gauge // those of InFlight that wait for their next attempt
-	Pending          Gauge // of the whole group, as Redis tells
-	StreamLength     Gauge
 	StuckCalls       Gauge // handler calls that run past their deadline
 	AbandonedCalls   Gauge // handler calls that outlived a restart
 	ConsumersRunning Gauge
 	SinkDown         Gauge // 1 while the sink is unavailable
 
+	Pending       Maybe // of the whole group, as Redis tells
+	StreamLength  Maybe
 	OldestPending Maybe // age in seconds of the oldest pending entry, 0 when there is none
 	LettersKept   Maybe // dead letters that there are
 	LettersMax    Gauge // as many as there may be
@@ -45,6 +45,8 @@ type Group struct {
 	Drain         Maybe // seconds until nothing waits, 0 for nothing
 
 	LastSuccess Stamp // of a call of the handler
+
+	Errors Errors // that the group has met
 
 	HandleDuration Histogram // seconds of a call of the handler
 	EntryAge       Histogram // seconds between an entry's ID and its handling

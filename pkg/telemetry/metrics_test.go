@@ -90,7 +90,7 @@ func TestAllSeriesExistFromTheStart(t *testing.T) {
 	series := scrape(t, m)
 	for _, name := range []string{
 		"claimed_entries_total", "lease_lost_total", "entries_filtered_total", "retries_total", "in_flight_entries", "retrying_entries",
-		"pending_entries", "lag_known", "stuck_calls", "abandoned_calls", "consumers_running", "group_last_success_timestamp_seconds",
+		"lag_known", "stuck_calls", "abandoned_calls", "consumers_running", "group_last_success_timestamp_seconds",
 		"handle_duration_seconds_count", "handle_duration_seconds_sum", "entry_age_seconds_count", "batch_entries_count",
 	} {
 		if value, ok := series[fmt.Sprintf(`fanout_%s{group="analytics"}`, name)]; !ok || value != "0" {
@@ -98,7 +98,6 @@ func TestAllSeriesExistFromTheStart(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		`fanout_stream_length{group="analytics",stream="events_stream"}`,
 		`fanout_group_info{group="analytics",handler="window",stream="events_stream"}`,
 		"fanout_config_last_reload_successful", "fanout_config_last_reload_success_timestamp_seconds",
 	} {

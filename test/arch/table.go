@@ -42,6 +42,7 @@ var Table = []Rule{
 
 	{Package: "redisstream", Tier: Edge, Imports: []string{"stream", "deadletter", "telemetry"}},
 	{Package: "admin", Tier: Edge, Imports: []string{"stream", "manifest", "telemetry", "nearest"}},
+	{Package: "page", Tier: Edge},
 	{Package: "exchange", Tier: Edge, Imports: []string{"stream"}},
 	{Package: "sink/internal/sqlstore", Tier: Edge, Imports: []string{"handler", "event", "stream", "retry", "telemetry"}},
 	{Package: "sink/sqldb", Tier: Edge, Imports: []string{"handler", "event", "stream", "retry", "telemetry", "sink/internal/sqlstore"}},

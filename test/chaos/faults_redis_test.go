@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"example.com/fanout/pkg/stream"
 )
 
 // manyEntries is more than a round publishes.
@@ -114,7 +116,11 @@ func (r *round) killRedis(f fault) error {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	now := time.Now()
-	err := r.outages.during(func() error {
+	before, err := r.standing()
+	if err != nil {
+		return err
+	}
+	err = r.outages.during(func() error {
 		r.redis.Kill(r.t)
 		time.Sleep(f.hold)
 		return r.restartRedis()
@@ -122,7 +128,30 @@ func (r *round) killRedis(f fault) error {
 	if err != nil {
 		return err
 	}
-	return r.noteTail(loss{fault: f.kind.name, at: now, unseen: true})
+	return r.noteTail(loss{fault: f.kind.name, at: now, unseen: true}, before)
+}
+
+// standing is where the groups are before Redis loses something.
+type standing struct {
+	at    map[string]position
+	seen  map[string]stream.ID // the last entry that each has noted
+	lives [2]int
+}
+
+func (r *round) standing() (standing, error) {
+	s := standing{seen: map[string]stream.ID{}, lives: r.lives()}
+	for _, g := range groups {
+		last, err := r.rdb.HGet(context.Background(), checkpointKey(g), "last").Result()
+		if err != nil {
+			return s, fmt.Errorf("read the checkpoint of %s: %w", g, err)
+		}
+		if s.seen[g], err = stream.ParseID(last); err != nil {
+			return s, err
+		}
+	}
+	var err error
+	s.at, err = r.take(nil)
+	return s, err
 }
 
 // restartRedis returns when Redis has read its data again.
@@ -171,7 +200,11 @@ func (r *round) loseTail(f fault) error {
 	time.Sleep(f.hold)
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	return r.setBack(loss{fault: f.kind.name, at: time.Now(), unseen: true}, time.Now().Add(-min(f.hold, 900*time.Millisecond)))
+	before, err := r.standing()
+	if err != nil {
+		return err
+	}
+	return r.setBack(loss{fault: f.kind.name, at: time.Now(), unseen: true}, time.Now().Add(-min(f.hold, 900*time.Millisecond)), before)
 }
 
 // loseSeen is a power cut after which Redis comes back as it was some seconds
@@ -197,7 +230,11 @@ func (r *round) loseSeen(f fault) error {
 		}
 	}
 	what := loss{fault: f.kind.name, at: time.Now()}
-	if err := r.setBack(what, back); err != nil {
+	stood, err := r.standing()
+	if err != nil {
+		return err
+	}
+	if err := r.setBack(what, back, stood); err != nil {
 		return err
 	}
 	if before == r.lives() && before[0]*before[1] > 0 {
@@ -268,7 +305,7 @@ func (r *round) begun() error {
 func checkpointKey(group string) string { return "{" + streamKey + "}:fanout:checkpoint:" + group }
 
 // setBack brings Redis back to what it was at a moment; the ledger is locked.
-func (r *round) setBack(what loss, moment time.Time) error {
+func (r *round) setBack(what loss, moment time.Time, before standing) error {
 	err := r.outages.during(func() error {
 		r.redis.Kill(r.t)
 		r.mu.Lock()
@@ -288,11 +325,13 @@ func (r *round) setBack(what loss, moment time.Time) error {
 	if err != nil {
 		return err
 	}
-	return r.noteTail(what)
+	return r.noteTail(what, before)
 }
 
-// noteTail finds out what is not in the stream any more; the ledger is locked.
-func (r *round) noteTail(what loss) error {
+// noteTail finds out what is not in the stream any more, and which groups had
+// still to settle it; the ledger is locked. What a group had noted before Redis
+// went is not unseen, unless the process that had noted it has died as well.
+func (r *round) noteTail(what loss, before standing) error {
 	kept := map[string]bool{}
 	survivors, err := r.rdb.XRange(context.Background(), streamKey, "-", "+").Result()
 	if err != nil {
@@ -301,6 +340,7 @@ func (r *round) noteTail(what loss) error {
 	for _, m := range survivors {
 		kept[m.ID] = true
 	}
+	var gone []*entry
 	for _, e := range r.ledger.present() {
 		e.gone = !kept[e.id.String()]
 		if !e.gone {
@@ -310,8 +350,15 @@ func (r *round) noteTail(what loss) error {
 		if r.temper == patient && !e.unsure {
 			r.violated("redis has lost %s, which it had confirmed", e.name())
 		}
-		for _, g := range groups {
-			r.ledger.lose(g, e, what)
+		gone = append(gone, e)
+	}
+	died := before.lives != r.lives()
+	for _, g := range groups {
+		pending, undelivered := before.at[g].unsettled(gone)
+		for _, e := range slices.Concat(pending, undelivered) {
+			lost := what
+			lost.unseen = what.unseen && (died || before.seen[g].Before(e.id))
+			r.ledger.lose(g, e, lost)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite"
 
 	"example.com/fanout/test/chaos/wire"
@@ -106,4 +107,52 @@ func (r *round) lockStore(f fault) error {
 	time.Sleep(f.hold)
 	_, err = db.ExecContext(ctx, "ROLLBACK")
 	return err
+}
+
+// strand lets replies go astray without any error that would tell: new entries are
+// given to consumers that are at work, and the replies come to us. Nothing but the
+// audit can find them then.
+func (r *round) strand() error {
+	audited := calm
+	audited.audit = usualAudit
+	if err := r.writeManifest(audited); err != nil {
+		return err
+	}
+	began := time.Now()
+	r.reload()
+	left := r.slots[0]
+	if err := eventually(patience, func() error {
+		reloaded := false
+		err := eachRecord(left.log, func(line record) {
+			reloaded = reloaded || line.Message == "reloaded" && !line.Time.Before(began)
+		})
+		if err == nil && !reloaded {
+			err = fmt.Errorf("%s has not reloaded", left.name)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	time.Sleep(2 * time.Second) // consumers that have begun look through their pending lists first
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	const entries = 20
+	ctx := context.Background()
+	_, err := r.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		for range entries {
+			e := r.pub.entry()
+			p.XAdd(ctx, e.command())
+		}
+		for _, g := range groups {
+			p.XReadGroup(ctx, &redis.XReadGroupArgs{Group: g, Consumer: "left-0", Count: entries, Block: -1, Streams: []string{streamKey, ">"}})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("let replies go astray: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done["replies astray"]++
+	return nil
 }

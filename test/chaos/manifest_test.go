@@ -13,7 +13,11 @@ type settings struct {
 	consumers int
 	drain     time.Duration // a change replaces every group
 	guest     bool          // one more group
+	audit     time.Duration // 0: that of the temper
 }
+
+// usualAudit is how often a consumer looks through its pending list, where it may.
+const usualAudit = 2 * time.Second
 
 var calm = settings{consumers: 2, drain: 8 * time.Second}
 
@@ -35,7 +39,10 @@ func (r *round) writeManifest(s settings) error {
 	// pending.
 	minIdle, audit := time.Hour, time.Hour
 	if r.temper == hasty {
-		minIdle, audit = hastyIdle, 2*time.Second
+		minIdle, audit = hastyIdle, usualAudit
+	}
+	if s.audit > 0 {
+		audit = s.audit
 	}
 	text := fmt.Sprintf(`version: 1
 redis: {url: "${REDIS_URL}"}

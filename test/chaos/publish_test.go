@@ -87,14 +87,9 @@ func (p *publisher) publishLocked(n int) (confirmed bool) {
 	pipe := p.rdb.Pipeline()
 	var batch []*entry
 	for range n {
-		e := &entry{Trade: p.exchange.Next(), id: p.next()}
-		select {
-		case e.class = <-p.special:
-		default:
-		}
-		p.ledger.add(e)
+		e := p.entry()
 		batch = append(batch, e)
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: streamKey, ID: e.id.String(), Values: []any{"event", e.event()}})
+		pipe.XAdd(ctx, e.command())
 	}
 	cmds, err := pipe.Exec(ctx)
 	for i, cmd := range cmds {
@@ -105,6 +100,22 @@ func (p *publisher) publishLocked(n int) (confirmed bool) {
 		}
 	}
 	return err == nil
+}
+
+// entry is the next one, in the ledger; the ledger is locked.
+func (p *publisher) entry() *entry {
+	e := &entry{Trade: p.exchange.Next(), id: p.next()}
+	select {
+	case e.class = <-p.special:
+	default:
+	}
+	p.ledger.add(e)
+	return e
+}
+
+// command adds an entry to the stream.
+func (e *entry) command() *redis.XAddArgs {
+	return &redis.XAddArgs{Stream: streamKey, ID: e.id.String(), Values: []any{"event", e.event()}}
 }
 
 func (p *publisher) next() stream.ID {

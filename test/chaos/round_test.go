@@ -192,7 +192,15 @@ func (r *round) play(lanes [numLanes][]fault) *verdict {
 	r.heal()
 	if err := r.settled(); err != nil {
 		r.violated("not settled: %v", err)
+	} else if r.temper == patient {
+		r.must(r.strand())
+		if err := r.settled(); err != nil {
+			r.violated("not settled after replies went astray: %v", err)
+		}
 	}
+	r.ledger.mu.Lock()
+	r.must(r.resolve())
+	r.ledger.mu.Unlock()
 	stopWatching()
 	aside.Wait()
 	r.collect(nil)

@@ -78,7 +78,7 @@ func TestUnit(t *testing.T) {
 		t.Errorf("WatchdogSec is %s", seconds("WatchdogSec"))
 	}
 	for name, want := range map[string]string{
-		"Type": "notify-reload", "NotifyAccess": "main", "Restart": "on-failure", "RestartPreventExitStatus": "2 78",
+		"Type": "notify-reload", "NotifyAccess": "main", "Restart": "on-failure", "RestartPreventExitStatus": "78",
 		"DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "StateDirectory": "fanout",
 		"ExecStart": "/usr/local/bin/fanout run -c /etc/fanout/groups.yaml",
 	} {

@@ -187,7 +187,7 @@ func TestStateFileOfTheShippedManifest(t *testing.T) {
 	p := spawn(t, s.command(fanoutBinary, "off", "run", "--until-caught-up"), "")
 	p.exit(20*time.Second, 0)
 	text, err := os.ReadFile(s.path("data/fanout.state.json"))
-	if err != nil || strings.Count(string(text), `"epoch"`) != 3 {
+	if err != nil || strings.Count(string(text), `"epoch"`) != 4 {
 		t.Errorf("%v: %s", err, text)
 	}
 }

@@ -108,3 +108,38 @@ func TestKillerEntryIsBuriedAlone(t *testing.T) {
 	s.all("c", ids)
 	s.all("b", append(ids[:30:30], ids[31:]...))
 }
+
+// Processes that die while a sink is down tell nothing against the entries that
+// wait for it.
+func TestKilledInOutage(t *testing.T) {
+	t.Parallel()
+	const deliveries = 3
+	all := events(trades(11, 40))
+	s := newSite(t).manifest(faultyGroup("probe", fmt.Sprintf("max_deliveries: %d", deliveries), "batch: {size: 8}"))
+	s.board.Steer("probe", func(faulty.Call) faulty.Verdict { return faulty.Verdict{Act: faulty.Unavailable} })
+	ids := s.publish(all...)
+	for range 2 * deliveries {
+		p := s.run()
+		eventually(t, 20*time.Second, "find the sink down, and note that", func() error {
+			g, err := p.groupStatus("probe")
+			if err == nil && g.Breaker == nil {
+				err = fmt.Errorf("the sink is %+v", g.Breaker)
+			}
+			return err
+		})
+		p.kill()
+	}
+	s.board.Steer("probe", nil)
+	p := s.run()
+	s.settled(20*time.Second, "probe")
+	p.stop()
+	noLetters(t, s, "probe")
+	for i, n := range s.board.Times("probe") {
+		if n != 1 {
+			t.Errorf("%s was handled %d times", i, n)
+		}
+	}
+	if n := len(s.board.Times("probe")); n != len(ids) {
+		t.Errorf("%d of %d were handled", n, len(ids))
+	}
+}

@@ -261,3 +261,27 @@ func TestSeekHidesNoLoss(t *testing.T) {
 	}
 	p.stop()
 }
+
+// A group that somebody else makes again after FLUSHALL, behind entries that
+// nobody has read, is no group of before: that is told, and it goes on.
+func TestGroupMadeByOthersIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t).manifest(faultyGroup("probe"))
+	ids := s.publish(events(trades(31, 20))...)
+	p := s.run().ready()
+	s.settled(10*time.Second, "probe")
+	s.checkpointed("probe", ids[19])
+	s.redis.Do(t, "EVAL", `redis.call('FLUSHALL')
+		for i = 1, 30 do redis.call('XADD', KEYS[1], '*', 'event', '{"n":1}') end
+		redis.call('XGROUP', 'CREATE', KEYS[1], 'probe', '$')`, "1", eventsStream)
+	loses(t, "probe", record{"level": "ERROR", "reason": "group_missing"}, p)
+	later := s.publish(events(trades(32, 20))...)
+	s.settled(10*time.Second, "probe")
+	times := s.board.Times("probe")
+	for _, id := range later {
+		if times[id] != 1 {
+			t.Errorf("%s was handled %d times", id, times[id])
+		}
+	}
+	p.stop()
+}

@@ -11,38 +11,13 @@
 -- is 0 when the group was there, 1 created, 2 not created though it is missing
 local key, name, fresh, book = KEYS[1], ARGV[1], ARGV[3], KEYS[4]
 local s = look(key)
-local g = s and find(key, name)
+local g = s and not redis.pcall('XPENDING', key, name).err -- a list of all groups may be long
 local epoch = redis.call('GET', KEYS[2])
 
-local there
-local h = map(redis.call('HGETALL', KEYS[3]))
-local function whole(n) return string.match(n, '^%-?%d+$') and #n < 16 end
-local last, first, added, open = h['last'] or '0-0', h['first'] or '', h['added'] or '-1', h['open'] or '-1'
-if (h['epoch'] or '') ~= '' and isID(h['id'] or '') and isID(last) and (first == '' or isID(first)) and whole(added) and whole(open) then
-  there = {id = h['id'], epoch = h['epoch'], last = last, added = tonumber(added), first = first, open = tonumber(open)}
-end
+local there = stored(KEYS[3])
 local here
 if ARGV[8] ~= '' then
   here = {id = ARGV[8], epoch = ARGV[9], last = ARGV[10], added = tonumber(ARGV[11]), first = ARGV[12], open = tonumber(ARGV[13])}
-end
-
--- differs says why the stream cannot be the one that a checkpoint was taken of. What it
--- compares only ever grows in one and the same stream. A checkpoint beyond the
--- end needs no look of its own: it was not beyond what the stream then ended at,
--- unless the group began there.
-local function differs(cp)
-  if not s then return 'the stream is gone' end
-  if less(s.last, cp.last) then return 'the stream ends at ' .. s.last .. ', it ended at ' .. cp.last .. ' before' end
-  if s.added >= 0 and s.added < cp.added then
-    return s.added .. ' entries were ever added, ' .. cp.added .. ' were before'
-  end
-  if s.first and cp.first ~= '' and less(s.first, cp.first) then
-    return 'the stream begins at ' .. s.first .. ', it began at ' .. cp.first .. ' before'
-  end
-  if s.first and less(cp.last, s.first) and s.added >= 0 and s.added - s.length < cp.added then
-    return 'nothing is there of the ' .. cp.added .. ' entries of before, and only ' .. s.added - s.length .. ' were ever removed'
-  end
-  return nil
 end
 
 -- Which of two checkpoints to go by: the one of this epoch, and Redis' own
@@ -52,7 +27,7 @@ end
 local cp = there or here
 if there and here then
   if here.epoch == there.epoch then
-    local older = differs(here) and not differs(there) and #redis.call('XRANGE', key, there.last, there.last) > 0
+    local older = differs(s, here) and not differs(s, there) and #redis.call('XRANGE', key, there.last, there.last) > 0
     if less(there.id, here.id) and not older then cp = here end
   elseif epoch and here.epoch == epoch then
     cp = here
@@ -62,14 +37,41 @@ end
 -- A user who may not acknowledge would write dead letters again and again.
 local function mayAck() redis.call('XACK', key, name, '0-0') end
 
+-- between gives what is gone with a stream: from after the checkpoint up to what
+-- is there now, or to the present where nobody knows where the stream has ended.
+local function between(loss, survived)
+  local last = cp.last
+  if s and s.first and less(last, s.first) then
+    last = prev(s.first)
+  elseif not survived then
+    last = horizon(last)
+  end
+  local first = following(cp.id)
+  if not less(last, first) then loss.first, loss.last, loss.entries = first, last, cp.open > 0 and cp.open or -1 end
+end
+
 if g then
-  if not epoch then -- the key was evicted or deleted
-    epoch = fresh
-    if cp and not differs(cp) then epoch = cp.epoch end
+  -- Somebody else has made the group in another stream, when its checkpoint is not
+  -- of this one. The local one counts only where Redis has none: Redis may have come
+  -- back with an older state of all, and lost no group.
+  cp = there or here
+  local reason = cp and differs(s, cp)
+  if reason then
+    if not epoch or epoch == cp.epoch then epoch = fresh end -- else another group has found out before
+    local loss = {reason = 'group_missing', certain = false, entries = -1}
+    loss.note = 'it stood at ' .. cp.id .. ', ' .. reason .. '; somebody else has made the group again'
+    between(loss, false)
+    redis.call('SET', KEYS[2], epoch)
+    redis.call('DEL', KEYS[3])
+    enter(book, loss, ARGV[7])
+    known(book, s, find(key, name).last, -1)
+    redis.call('HDEL', book, 'doubt')
+  elseif not epoch then -- the key was evicted or deleted
+    epoch = cp and cp.epoch or fresh
     redis.call('SET', KEYS[2], epoch)
   end
   mayAck()
-  return {0, g.last, epoch, 0, 0, '', ''}
+  return {0, '', epoch, 0, reason and 1 or 0, reason and cp.id or '', reason or ''}
 end
 
 -- The group is missing.
@@ -92,7 +94,7 @@ else
   if epoch and cp.epoch ~= epoch and s then
     other, reason = true, 'another group has found another stream before'
   else
-    reason = differs(cp)
+    reason = differs(s, cp)
     if not reason and not epoch and not there then reason, survived = 'nothing of fanout is left in Redis', true end
     if reason then epoch, other = fresh, true end
   end
@@ -136,13 +138,7 @@ local function again(first, last)
   if not less(last, first) then loss.repeats_from, loss.repeats_to = first, last end
 end
 if loss and cp and other then
-  local last = cp.last
-  if s and s.first and less(last, s.first) then
-    last = prev(s.first)
-  elseif not survived then -- nobody knows where the other stream has ended
-    last = horizon(last)
-  end
-  gone(following(cp.id), last, cp.open > 0 and cp.open or -1)
+  between(loss, survived)
   if survived then again('0-0', cp.id) end
 elseif loss and cp then
   local first = following(cp.id)

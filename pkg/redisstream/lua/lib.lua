@@ -77,15 +77,48 @@ local function look(key)
   return s
 end
 
--- find describes a group of a stream that exists: nil when there is none.
-local function find(key, name)
+-- groups describes the groups of a stream that exists, by name.
+local function groups(key)
+  local all = {}
   for _, list in ipairs(redis.call('XINFO', 'GROUPS', key)) do
     local g = map(list)
-    if g['name'] == name then
-      local last = g['last-delivered-id']
-      if last == '0' or last == '' then last = '0-0' end -- miniredis again
-      return {last = last, read = g['entries-read'] or -1, pending = g['pending'], lag = g['lag']}
-    end
+    local last = g['last-delivered-id']
+    if last == '0' or last == '' then last = '0-0' end -- miniredis again
+    all[g['name']] = {last = last, read = g['entries-read'] or -1, pending = g['pending'], lag = g['lag']}
+  end
+  return all
+end
+
+-- find describes a group of a stream that exists: nil when there is none.
+local function find(key, name) return groups(key)[name] end
+
+-- stored gives the checkpoint that Redis has under a key: nil when there is none, or
+-- nothing of use.
+local function stored(key)
+  local h = map(redis.call('HGETALL', key))
+  local function whole(n) return string.match(n, '^%-?%d+$') and #n < 16 end
+  local last, first, added, open = h['last'] or '0-0', h['first'] or '', h['added'] or '-1', h['open'] or '-1'
+  if (h['epoch'] or '') ~= '' and isID(h['id'] or '') and isID(last) and (first == '' or isID(first)) and whole(added) and whole(open) then
+    return {id = h['id'], epoch = h['epoch'], last = last, added = tonumber(added), first = first, open = tonumber(open)}
+  end
+  return nil
+end
+
+-- differs says why a stream, nil for none, cannot be the one that a checkpoint
+-- was taken of. What it compares only ever grows in one and the same stream. A checkpoint beyond the
+-- end needs no look of its own: it was not beyond what the stream then ended at,
+-- unless the group began there.
+local function differs(s, cp)
+  if not s then return 'the stream is gone' end
+  if less(s.last, cp.last) then return 'the stream ends at ' .. s.last .. ', it ended at ' .. cp.last .. ' before' end
+  if s.added >= 0 and s.added < cp.added then
+    return s.added .. ' entries were ever added, ' .. cp.added .. ' were before'
+  end
+  if s.first and cp.first ~= '' and less(s.first, cp.first) then
+    return 'the stream begins at ' .. s.first .. ', it began at ' .. cp.first .. ' before'
+  end
+  if s.first and less(cp.last, s.first) and s.added >= 0 and s.added - s.length < cp.added then
+    return 'nothing is there of the ' .. cp.added .. ' entries of before, and only ' .. s.added - s.length .. ' were ever removed'
   end
   return nil
 end

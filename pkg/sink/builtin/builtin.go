@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"example.com/fanout/pkg/handler"
+	"example.com/fanout/pkg/sink/live"
 	"example.com/fanout/pkg/sink/logsink"
 	"example.com/fanout/pkg/sink/sqldb"
 	"example.com/fanout/pkg/sink/webhook"
@@ -13,6 +14,7 @@ import (
 // program may add its own.
 func Registry() *handler.Registry {
 	r := new(handler.Registry)
+	r.Register("live", live.Factory())
 	r.Register("log", logsink.Factory())
 	r.Register("sql", sqldb.Factory())
 	r.Register("webhook", webhook.Factory())

@@ -12,7 +12,7 @@ import (
 func TestRegistry(t *testing.T) {
 	t.Parallel()
 	r := builtin.Registry()
-	if got, want := r.Names(), []string{"log", "sql", "webhook", "window"}; !slices.Equal(got, want) {
+	if got, want := r.Names(), []string{"live", "log", "sql", "webhook", "window"}; !slices.Equal(got, want) {
 		t.Errorf("names are %q, want %q", got, want)
 	}
 	for _, name := range r.Names() {
@@ -31,7 +31,7 @@ func TestRegistry(t *testing.T) {
 		}
 		s := reflect.TypeOf(c).Elem()
 		for i := range s.NumField() {
-			if f := s.Field(i); f.Tag.Get("yaml") == "" || f.Tag.Get("doc") == "" {
+			if f := s.Field(i); f.IsExported() && (f.Tag.Get("yaml") == "" || f.Tag.Get("doc") == "") {
 				t.Errorf("%s: key %s has no name or no doc", name, f.Name)
 			}
 		}

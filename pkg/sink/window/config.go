@@ -18,6 +18,7 @@ type Config struct {
 	TimeUnit event.TimeUnit   `yaml:"time_unit" default:"auto" enum:"auto,s,ms,us,ns" doc:"unit of a time that is a number"`
 	Size     time.Duration    `yaml:"size" required:"true" min:"1ms" max:"8784h" doc:"length of a window; windows are aligned to 1970 UTC"`
 	Measures Measures         `yaml:"measures" required:"true" doc:"name: count(), sum(PATH), min(PATH), max(PATH), first(PATH), last(PATH) or wavg(PATH, WEIGHT)"`
+	Decimals Decimals         `yaml:"decimals" doc:"path: decimal places that its integers are shown with, as odds.ticks: 2; what is stored stays as it is"`
 	DSN      telemetry.Secret `yaml:"dsn" required:"true" doc:"the store, as sqlite:PATH"`
 	Table    string           `yaml:"table" required:"true" doc:"the table that has a row for each window"`
 	Create   bool             `yaml:"create" default:"true" doc:"create the table, or the columns that it lacks"`
@@ -69,6 +70,7 @@ func (c *Config) Check() []handler.Finding {
 		fault("size", "%v is not a whole number of milliseconds above 0", c.Size)
 	}
 	c.checkMeasures(fault)
+	c.checkDecimals(fault)
 	return faults
 }
 
