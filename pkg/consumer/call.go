@@ -321,6 +321,14 @@ func (l *loop) sinkDown(err error, now time.Time) {
 	l.withdrawSuspect()
 }
 
+// forgetSink ends the wait for a sink when nothing is held any more that could
+// probe it: what comes next will.
+func (l *loop) forgetSink(now time.Time) {
+	if l.sink.down && l.held == 0 && !now.Before(l.sink.next) {
+		l.sink = sinkState{}
+	}
+}
+
 func (l *loop) sinkUp() {
 	l.cfg.Logs.sink.Clear() // it may have been down for a former incarnation
 	if l.sink.down {

@@ -157,6 +157,7 @@ func (l *loop) turn(now time.Time) {
 	l.startCalls(now)
 	l.startSettling(now)
 	l.startReading(now)
+	l.forgetSink(now)
 	l.allQuiet(now)
 	l.publish(l.state())
 }

@@ -95,8 +95,12 @@ func (g *group) run(ctx context.Context, h *sharedHandler) error {
 func (e *engine) leaveNothing(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if err := e.freePending(ctx); err != nil {
-		e.g.logger.Warn("what replies that were lost have named stays pending until it may be claimed", telemetry.KeyError, err)
+	err := e.freePending(ctx)
+	if err == nil {
+		err = e.g.lookForLosses(ctx) // of what was found to be gone nobody else tells at once
+	}
+	if err != nil && !errors.Is(err, stream.ErrNoGroup) {
+		e.g.logger.Warn("what is still pending was not looked through, it may be claimed later", telemetry.KeyError, err)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}()
 	defer func() { stop(); <-flown }()
-	if err := s.rdb.XTrimMaxLen(context.Background(), "cut", 0).Err(); err != nil {
+	if err := s.rdb.XTrimMaxLen(context.Background(), "cut", 100).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if _, stderr, code := command(t, s, "pause", "rests", "--admin", p.admin); code != 0 {
