@@ -129,7 +129,8 @@ local function search()
   end
 
   local unsure = high ~= low
-  if unsure and low == 0 and now() - (tonumber(b.doubt) or 0) < 60000 then return end -- told together with more
+  local passed = less(g.last, head) -- by a trim: then how many is in doubt, and hardly whether any
+  if unsure and low == 0 and not passed and now() - (tonumber(b.doubt) or 0) < 60000 then return end -- told together with more
   local upper = trimmed and head or g.last
   if holes and (not trimmed or less(upper, s.deleted)) then upper = s.deleted end
   local function lost(certain, entries)
