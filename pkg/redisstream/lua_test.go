@@ -3,6 +3,8 @@ package redisstream
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -41,4 +43,29 @@ func FuzzLuaID(f *testing.F) {
 			t.Errorf("less(%s, %s), prev(%[1]s) and following(%[1]s) are %[3]v, want %[4]v", a, b, got, want)
 		}
 	})
+}
+
+// XPENDING with IDLE scans a whole pending list while Redis serves nobody else:
+// what is idle is found by claiming, in pages.
+func TestPendingListsAreNotPolledByIdle(t *testing.T) {
+	t.Parallel()
+	files, err := luaFiles.ReadDir("lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	polls := regexp.MustCompile(`(?i)'XPENDING'[^)]*'IDLE'`)
+	calls := 0
+	for _, f := range files {
+		text, err := luaFiles.ReadFile("lua/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls += strings.Count(string(text), "'XPENDING'")
+		if found := polls.Find(text); found != nil {
+			t.Errorf("%s: %s", f.Name(), found)
+		}
+	}
+	if calls == 0 {
+		t.Error("no script lists what is pending: this test looks in the wrong place")
+	}
 }
