@@ -92,7 +92,7 @@ func (q *quick) match(e *Event) (wanted, known bool) {
 		if !ok || v.kind != t.kind {
 			return false, false
 		}
-		order := 0
+		var order int
 		if t.kind == Number {
 			n, plain := plainInt(v.raw)
 			if !plain {
