@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,7 @@ func (x *site) connections(group string) string {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids) // CLIENT LIST promises no order
 	return strings.Join(ids, " ")
 }
 
