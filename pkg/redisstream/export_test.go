@@ -1,6 +1,13 @@
 package redisstream
 
-import "time"
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// AddHook adds a hook to the control connections.
+func (c *Client) AddHook(h redis.Hook) { c.rdb.AddHook(h) }
 
 // LookEvery makes a waiting reader look for replays that often.
 func (s *ReplaySource) LookEvery(d time.Duration) { s.every = d }

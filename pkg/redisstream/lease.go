@@ -36,6 +36,7 @@ const (
 	maxInstances     = 256 // of one name
 	leasePoll        = 100 * time.Millisecond
 	leasePrefix      = "fanout:instance:" // of its key
+	noKey            = time.Duration(-2)  // what PTTL says of one that is not there
 )
 
 // Lease is the sole right to an instance name, and so to its consumer names.
@@ -124,6 +125,9 @@ func (l *Lease) take(ctx context.Context, self holder, proc string) error {
 		ttl, err := rdb.PTTL(ctx, l.key).Result()
 		if err != nil {
 			return wrap("read lease", err)
+		}
+		if ttl == noKey {
+			continue // it ran out just now
 		}
 		// More left than before: its holder has just renewed it and is alive.
 		if left >= 0 && ttl > left || ttl < 0 || time.Now().After(deadline) {

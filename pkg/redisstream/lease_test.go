@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"example.com/fanout/pkg/redisstream"
 	"example.com/fanout/pkg/telemetry"
 )
@@ -31,6 +33,27 @@ func (s *scene) acquire(cfg redisstream.InstanceConfig) *redisstream.Lease {
 func (s *scene) elsewhere(left time.Duration) {
 	s.Helper()
 	s.do("SET", leaseKey, `{"token":"t","host":"far","boot":"b","pid_namespace":"n","pid":77,"started":"1","since":"2025"}`, "PX", left.Milliseconds())
+}
+
+// before runs do before each command of a name.
+type before struct {
+	name string
+	do   func()
+}
+
+func (before) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b before) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == b.name {
+			b.do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (before) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 func TestInstanceOnOneHost(t *testing.T) {
@@ -119,6 +142,16 @@ func TestInstanceElsewhere(t *testing.T) {
 		l := s.acquire(redisstream.InstanceConfig{Name: "host", LeaseTime: time.Minute})
 		if d := time.Since(start); l.Name() != "host" || d < 400*time.Millisecond {
 			t.Errorf("%s after %v, want host when the lease has run out", l.Name(), d)
+		}
+	})
+	t.Run("runs out while it is looked at", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t)
+		s.elsewhere(time.Hour)
+		c := open(t, s.server)
+		c.AddHook(before{"pttl", func() { s.do("DEL", leaseKey) }})
+		if _, err := c.AcquireInstance(t.Context(), redisstream.InstanceConfig{Name: "host", Given: true}); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("is renewed", func(t *testing.T) {
