@@ -71,7 +71,7 @@ func TestInstanceOnOneHost(t *testing.T) {
 	if !errors.Is(err, redisstream.ErrInstanceHeld) || !strings.Contains(err.Error(), fmt.Sprintf("process %d ", os.Getpid())) {
 		t.Errorf("given name: %v, want an error that names this process", err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 20*time.Second {
 		t.Errorf("it took %v: the holder is seen to be alive", d)
 	}
 	if err := second.Release(t.Context()); err != nil {
@@ -112,7 +112,7 @@ func TestInstanceOfKilledProcess(t *testing.T) {
 	if l := s.acquire(redisstream.InstanceConfig{Name: "host", LeaseTime: time.Hour}); l.Name() != "host" {
 		t.Errorf("name %s, want host", l.Name())
 	}
-	if d := time.Since(start); d > 2*time.Second {
+	if d := time.Since(start); d > 20*time.Second {
 		t.Errorf("it took %v", d)
 	}
 

@@ -28,6 +28,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	s := newScene(t)
 	src := s.source("a")
 	read(t, src) // connects
+	slow := 0 // a starved machine has a few; without an end from outside it is most
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -42,8 +43,11 @@ func TestReadEndsWithItsContext(t *testing.T) {
 			t.Fatalf("error %v, want the context's", err)
 		}
 		if d := time.Since(start); d > 300*time.Millisecond {
-			t.Fatalf("it took %v", d)
+			slow++
 		}
+	}
+	if slow > 6 {
+		t.Errorf("%d of 20 reads took longer than 300 ms to end", slow)
 	}
 }
 
@@ -102,14 +106,16 @@ func TestReadWithoutPermissionToUnblock(t *testing.T) {
 			s.do("ACL", "SETUSER", user, "on", ">pw", "~*", "+@all", denied)
 			c := openConfig(t, redisstream.Config{URL: telemetry.Secret(s.server.URL()), Username: user, Password: "pw"})
 			src := s.open(c.Group(config()).Source("a", g.Epoch()))
-			for range 2 {
+			least := time.Minute // a starved machine makes some of them longer
+			for range 4 {
 				start := time.Now()
 				if _, err := consumertest.Take(t.Context(), src, 1, time.Minute); err != nil {
 					t.Fatal(err)
 				}
-				if d := time.Since(start); d < 100*time.Millisecond || d > time.Second {
-					t.Fatalf("it blocked for %v", d)
-				}
+				least = min(least, time.Since(start))
+			}
+			if least < 100*time.Millisecond || least > time.Second {
+				t.Fatalf("it blocked for %v", least)
 			}
 		})
 	}

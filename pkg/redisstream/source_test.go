@@ -62,7 +62,7 @@ func TestConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 20*time.Second { // behind the readers it would be minutes
 		t.Errorf("100 acks took %v", d)
 	}
 	var appends errgroup.Group
