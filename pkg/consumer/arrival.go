@@ -25,9 +25,9 @@ type verdict struct {
 	err      error
 }
 
-// maxSpares is how many arrivals are kept to be filled again: one is read, one
-// is handled, one is settled.
-const maxSpares = 4
+// maxSpares is how many arrivals are kept to be filled again beside the one that
+// is read: one is handled, one is settled.
+const maxSpares = 2
 
 // spare returns an arrival to fill.
 func (l *loop) spare() *arrival {

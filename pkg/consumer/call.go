@@ -76,7 +76,7 @@ func (l *loop) start(c *call, now time.Time) {
 	c.batch = batch
 	retries := 0
 	for _, it := range c.items {
-		it.Attempt = it.attempts + 1
+		it.Attempt = it.had().attempts + 1
 		batch.Deliveries = append(batch.Deliveries, it.Delivery)
 		if it.called {
 			retries++
@@ -195,18 +195,19 @@ func (l *loop) failOne(it *item, err error, timedOut bool, now time.Time) {
 		l.bury(it, stageOf(err, false), err)
 		return
 	case handler.MarkUnavailable:
-		it.holds++
+		t := it.troubled()
+		t.holds++
 		l.noteDoubt(err, now)
 		l.lower(it)
-		l.retry(it, now.Add(l.cfg.Retry.DelayAfter(it.holds, asked)))
+		l.retry(it, now.Add(l.cfg.Retry.DelayAfter(t.holds, asked)))
 		return
 	}
 	it.fail(now)
-	if l.cfg.Retry.Spent(it.attempts) {
+	if l.cfg.Retry.Spent(it.had().attempts) {
 		l.bury(it, stageOf(err, timedOut), err)
 		return
 	}
-	l.retry(it, now.Add(l.cfg.Retry.DelayAfter(it.attempts, asked)))
+	l.retry(it, now.Add(l.cfg.Retry.DelayAfter(it.had().attempts, asked)))
 }
 
 // retry puts one delivery off.

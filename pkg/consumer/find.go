@@ -44,7 +44,7 @@ func (l *loop) find(id stream.ID) *Held {
 	is := func(it *item) bool { return it.Ref == id }
 	l.each(func(it *item) {
 		if is(it) {
-			h = &Held{Since: it.arrived, Fails: it.attempts}
+			h = &Held{Since: it.arrived, Fails: it.had().attempts}
 		}
 	})
 	if h == nil {

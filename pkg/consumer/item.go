@@ -29,10 +29,7 @@ type holding struct {
 	// ends; stream.KeepCount after a timeout.
 	undo int64
 
-	attempts  int // that counted
-	holds     int // Unavailable answers for this item by name
-	firstFail time.Time
-	lastFail  time.Time
+	trouble *trouble // nil: none
 
 	lift *call // in which it is to be called when its delivery count has been raised
 
@@ -49,12 +46,37 @@ func (it *item) reset() {
 	it.event.Reset()
 }
 
+// trouble is what has gone wrong with a delivery; most have none.
+type trouble struct {
+	attempts  int // that counted
+	holds     int // Unavailable answers for this item by name
+	firstFail time.Time
+	lastFail  time.Time
+}
+
+// had is the trouble with the item so far.
+func (it *item) had() trouble {
+	if it.trouble == nil {
+		return trouble{}
+	}
+	return *it.trouble
+}
+
+// troubled is had, to be added to.
+func (it *item) troubled() *trouble {
+	if it.trouble == nil {
+		it.trouble = &trouble{}
+	}
+	return it.trouble
+}
+
 // fail notes one failed attempt.
 func (it *item) fail(now time.Time) {
-	it.attempts++
-	it.lastFail = now
-	if it.firstFail.IsZero() {
-		it.firstFail = now
+	t := it.troubled()
+	t.attempts++
+	t.lastFail = now
+	if t.firstFail.IsZero() {
+		t.firstFail = now
 	}
 }
 

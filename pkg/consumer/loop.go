@@ -84,7 +84,7 @@ type sinkState struct {
 
 func newLoop(c *Consumer, ctx context.Context) *loop {
 	l := &loop{c: c, cfg: &c.cfg, running: map[*call]struct{}{}}
-	l.events = make(chan func(), c.cfg.Concurrency+4)
+	l.events = make(chan func(), c.cfg.Concurrency+6)
 	l.settleCtx = context.WithoutCancel(ctx)
 	l.readCtx, l.stopRead = context.WithCancel(l.settleCtx)
 	l.callCtx, l.cancelCall = context.WithCancelCause(l.settleCtx)

@@ -19,6 +19,11 @@ type reading struct {
 	count int // entries to ask for; grows at most twofold with each read that brings as many
 	avg   int // bytes of an entry as last seen
 
+	// A read that has brought something is decoded while the next one is under
+	// way. They arrive in order: each waits for the one before.
+	decoding, decodingBytes int // entries, and their bytes, that have not arrived yet
+	last                    <-chan struct{}
+
 	// more: Redis has delivered more than there was room for, it waits on the
 	// connection. Until it is read no pending list is, which would name it.
 	more   bool
@@ -50,11 +55,12 @@ func (l *loop) startReading(now time.Time) {
 	if r.busy || l.stopping {
 		return
 	}
+	held, heldBytes := l.held+r.decoding, l.heldBytes+r.decodingBytes
 	if r.own == nil && !r.auditAt.IsZero() && !now.Before(r.auditAt) {
 		r.own = &pass{origin: stream.Stranded}
 	}
-	room, bytes := min(l.capacity()-l.held, r.count), l.cfg.budget()-l.heldBytes
-	if l.held == 0 {
+	room, bytes := min(l.capacity()-held, r.count), l.cfg.budget()-heldBytes
+	if held == 0 {
 		bytes = max(bytes, 1) // one entry, however large
 	}
 	if r.avg > 0 && bytes > 0 {
@@ -66,15 +72,30 @@ func (l *loop) startReading(now time.Time) {
 	switch {
 	case r.more:
 		l.readNew(now, room, bytes)
+	case r.decoding > 0 && (r.own != nil || r.claim):
+		// a pending list would name what has not arrived
 	case r.own != nil:
 		if !now.Before(r.ofOwn.until) {
 			l.readOwn(min(room, 256))
 		}
 	case r.claim && !now.Before(r.ofClaim.until):
 		l.readClaim(min(room, 256))
-	case len(l.fresh) == 0 || l.held <= l.capacity()/2:
+	case held <= l.capacity()/2 || l.completes(room):
 		l.readNew(now, room, bytes)
 	}
+}
+
+// completes reports whether the next batch is not at hand and a read of so many
+// entries may complete it. While acknowledgements are on their way to make room,
+// too little of it is left alone: it would make a small batch, whose
+// acknowledgement makes little room again, and so on.
+func (l *loop) completes(room int) bool {
+	short := l.cfg.BatchSize - len(l.fresh) - l.read.decoding
+	if short <= 0 {
+		return false
+	}
+	round := l.settle.round
+	return room >= min(short, l.read.count) || round == nil || len(round.acks) == 0
 }
 
 // readNew reads new entries. It blocks in a goroutine of its own.
@@ -88,38 +109,68 @@ func (l *loop) readNew(now time.Time, limit, bytes int) {
 	l.read.busy = true
 	a := l.spare()
 	a.Limit = bytes
+	before, arrived := l.read.last, make(chan struct{})
+	l.read.last = arrived
 	go func() {
+		defer close(arrived)
 		err := guard(func() error { return l.cfg.Source.Read(l.readCtx, &a.Chunk, limit, l.cfg.ReadWait) })
 		if err != nil {
 			a.Reset() // nothing can be told of what is in it
 		}
-		l.decode(a)
+		n, size := len(a.Deliveries), 0
+		for i := range a.Deliveries {
+			size += a.Deliveries[i].Size()
+		}
+		l.events <- func() { l.readEnded(a, limit, n, size, err) }
+		if n > 0 {
+			l.decode(a)
+		}
+		if before != nil {
+			<-before
+		}
+		if n == 0 {
+			return
+		}
 		l.events <- func() {
-			n := len(a.items)
-			l.read.busy, l.read.more = false, a.More
-			a.live = n
-			for i := range a.items {
-				a.items[i].from = a
-			}
-			late := n > 0 && time.Since(a.Since) >= l.cfg.MinIdle/3
-			l.arrived(a, stream.New)
-			if late {
-				l.beWary()
-			}
-			if n == 0 {
-				l.recycle(a)
-			}
-			if l.readFailed(&l.read.ofNew, err) {
-				return
-			}
-			if l.read.more && l.stopping {
-				l.readRest()
-			}
-			if n == limit && !l.read.more {
-				l.read.count = max(l.read.count, min(2*limit, l.capacity()))
-			}
+			l.read.decoding -= n
+			l.read.decodingBytes -= size
+			l.newArrived(a)
 		}
 	}()
+}
+
+// readEnded notes what a read of new entries has come to: n entries, which will
+// arrive when they are decoded.
+func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
+	l.read.busy, l.read.more = false, a.More
+	l.read.decoding += n
+	l.read.decodingBytes += size
+	if n == 0 {
+		l.recycle(a)
+		if l.held+l.read.decoding == 0 {
+			l.read.spares = nil // at rest
+		}
+	}
+	switch {
+	case l.readFailed(&l.read.ofNew, err):
+	case l.read.more && l.stopping:
+		l.readRest()
+	case n == limit && !l.read.more:
+		l.read.count = max(l.read.count, min(2*limit, l.capacity()/2))
+	}
+}
+
+// newArrived takes what a read of new entries has brought.
+func (l *loop) newArrived(a *arrival) {
+	a.live = len(a.items)
+	for i := range a.items {
+		a.items[i].from = a
+	}
+	late := time.Since(a.Since) >= l.cfg.MinIdle/3
+	l.arrived(a, stream.New)
+	if late {
+		l.beWary()
+	}
 }
 
 // readRest gives back what waits on the connection when the consumer stops.
@@ -294,7 +345,8 @@ func (l *loop) arrived(in *arrival, origin stream.Origin) {
 			it.raised = true // by the read
 			l.fresh = append(l.fresh, it)
 		case it.Count >= l.cfg.MaxDeliveries:
-			it.lastFail, it.firstFail = it.arrived, it.arrived
+			t := it.troubled()
+			t.lastFail, t.firstFail = it.arrived, it.arrived
 			l.bury(it, deadletter.Crash, fmt.Errorf("delivered %d times without coming back", it.Count))
 		case it.Count >= 2:
 			it.suspect = true

@@ -93,10 +93,10 @@ func (l *loop) bury(it *item, stage deadletter.Stage, err error) {
 		Stage:        stage,
 		Error:        bounded(err.Error()),
 		Class:        classOf(stage, err),
-		Attempts:     it.attempts,
+		Attempts:     it.had().attempts,
 		Deliveries:   it.Count,
-		FirstFailure: it.firstFail,
-		LastFailure:  it.lastFail,
+		FirstFailure: it.had().firstFail,
+		LastFailure:  it.had().lastFail,
 	}})
 	l.buriedAt = time.Now()
 	l.cfg.Logs.bury.Fault(err)

@@ -116,7 +116,7 @@ func (l *loop) giveUp(now time.Time) {
 // drained reports whether everything is settled, or not waited for any longer.
 func (l *loop) drained(now time.Time) bool {
 	s := &l.settle
-	busy := l.read.busy || s.busy || l.front.at == atGate
+	busy := l.read.busy || l.read.decoding > 0 || s.busy || l.front.at == atGate
 	switch {
 	case !busy && s.empty() && len(l.running) == 0:
 		return true

@@ -93,6 +93,10 @@ type Client struct {
 	shared  sync.Map      // *crowd by script and stream
 	dialing chan struct{} // one element for each reader that connects
 
+	plain      chan *line   // to acknowledge on, see ackPlainly
+	plainFrom  int          // entries
+	plainAfter atomic.Int64 // not before this time, in Unix nanoseconds
+
 	server atomic.Pointer[ServerInfo] // nil until the server has answered once
 }
 
@@ -107,13 +111,27 @@ func Open(cfg Config) (*Client, error) {
 	control := *o
 	control.PoolSize = controlConns
 	control.ContextTimeoutEnabled = true
-	return &Client{
+	c := &Client{
 		options: *o, rdb: redis.NewClient(&control), opened: time.Now(), token: rand.Text(), dialing: make(chan struct{}, dialsAtOnce),
-	}, nil
+		plain: make(chan *line, plainLines), plainFrom: plainAcks,
+	}
+	for range plainLines {
+		c.plain <- &line{options: c.options, name: "fanout:acks", dialing: c.dialing}
+	}
+	return c, nil
 }
 
-// Close closes the control pool. Sources are closed on their own.
+// Close closes the connections of all but the readers: sources are closed before.
 func (c *Client) Close() error {
+	for {
+		select {
+		case l := <-c.plain:
+			l.close()
+			continue
+		default:
+		}
+		break
+	}
 	if err := c.rdb.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("close redis: %w", err)
 	}

@@ -63,7 +63,7 @@ func (g *Group) Ensure(ctx context.Context) (Opened, error) {
 		flag(g.cfg.KeepMissing), string(cmp.Or(g.cfg.WithoutCheckpoint, AtStart)), g.client.token,
 	}
 	args = append(args, local.args()...)
-	keys := append(g.keys(), g.bookKey, g.cfg.DeadLetters, g.replayStream())
+	keys := append(g.keys(), g.bookKey, g.cfg.DeadLetters, g.replayStream(), g.untakenKey)
 	v, err := g.client.run(ctx, op, ensureScript, keys, args...)
 	if err != nil {
 		return Opened{}, err

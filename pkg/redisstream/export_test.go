@@ -1,13 +1,20 @@
 package redisstream
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"example.com/fanout/pkg/stream"
 )
 
 // AddHook adds a hook to the control connections.
 func (c *Client) AddHook(h redis.Hook) { c.rdb.AddHook(h) }
+
+// AckPlainlyFrom sets from how many entries on acknowledgements are plain.
+func (c *Client) AckPlainlyFrom(n int) { c.plainFrom = n }
 
 // LookEvery makes a waiting reader look for replays that often.
 func (s *ReplaySource) LookEvery(d time.Duration) { s.every = d }
@@ -17,4 +24,21 @@ func (g *Group) Epoch() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.epoch
+}
+
+// AckPlainly is what ackPlainly does with entries that are ours, with something
+// between its two steps.
+func (s *Source) AckPlainly(ctx context.Context, probes, refs []stream.ID, between func()) (acked int, done bool, err error) {
+	l := <-s.group.client.plain
+	defer func() { s.group.client.plain <- l }()
+	if err := l.connect(ctx); err != nil {
+		return 0, false, err
+	}
+	var chunk stream.Chunk
+	l.wire.begin(&chunk)
+	if ours, err := s.stillOurs(l, probes); err != nil || !ours {
+		return 0, false, fmt.Errorf("ours: %v, %w", ours, err)
+	}
+	between()
+	return s.ackWatched(l, refs)
 }

@@ -66,6 +66,7 @@ type Group struct {
 	checkpointKey string
 	bookKey       string // of its losses
 	hostKey       string // the right of a host to run it
+	untakenKey    string // see ackPlainly
 
 	teller *teller
 
@@ -100,6 +101,7 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 		checkpointKey: prefix + "checkpoint:" + cfg.Group,
 		bookKey:       prefix + "losses:" + cfg.Group,
 		hostKey:       prefix + "host:" + cfg.Group,
+		untakenKey:    prefix + "untaken:" + cfg.Group,
 		teller:        t.(*teller),
 	}
 }

@@ -155,9 +155,19 @@ func (l *line) send(block time.Duration) error {
 
 // command appends a command to out.
 func (l *line) command(words ...string) {
-	l.out = append(strconv.AppendInt(append(l.out, '*'), int64(len(words)), 10), "\r\n"...)
+	l.begin(len(words))
 	for _, w := range words {
-		l.out = append(strconv.AppendInt(append(l.out, '$'), int64(len(w)), 10), "\r\n"...)
-		l.out = append(append(l.out, w...), "\r\n"...)
+		l.out = appendWord(l.out, w)
 	}
+}
+
+// begin begins a command of n words.
+func (l *line) begin(n int) {
+	l.out = append(strconv.AppendInt(append(l.out, '*'), int64(n), 10), "\r\n"...)
+}
+
+// appendWord appends a word of a command.
+func appendWord[T string | []byte](out []byte, w T) []byte {
+	out = append(strconv.AppendInt(append(out, '$'), int64(len(w)), 10), "\r\n"...)
+	return append(append(out, w...), "\r\n"...)
 }

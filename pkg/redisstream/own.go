@@ -61,7 +61,7 @@ func (s *Source) Claim(ctx context.Context, cursor stream.ID, minIdle time.Durat
 func (s *Source) pendingKeys() []string {
 	keys := []string{s.group.cfg.Stream}
 	if s.group.bookKey != "" {
-		keys = append(keys, s.group.bookKey)
+		keys = append(keys, s.group.bookKey, s.group.untakenKey)
 	}
 	return keys
 }

@@ -28,7 +28,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	s := newScene(t)
 	src := s.source("a")
 	read(t, src) // connects
-	slow := 0 // a starved machine has a few; without an end from outside it is most
+	slow := 0    // a starved machine has a few; without an end from outside it is most
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -13,6 +13,7 @@ const (
 	epochKey
 	checkpointKey
 	bookKey
+	untakenKey
 	lettersKey
 	replaysKey
 	replayingKey
@@ -23,7 +24,7 @@ const (
 // holds is the type of the value, as TYPE tells it.
 func (k kind) holds() string {
 	switch k {
-	case epochKey, leaseKey, hostLeaseKey:
+	case epochKey, untakenKey, leaseKey, hostLeaseKey:
 		return "string"
 	case checkpointKey, bookKey, replayingKey:
 		return "hash"
@@ -42,6 +43,7 @@ var keyRights = map[kind][]string{
 	epochKey:      {"GET $", "SET $ v"},
 	checkpointKey: {"HGETALL $", "HMGET $ f", "HSET $ f v", "DEL $"},
 	bookKey:       {"HGETALL $", "HSET $ f v", "HDEL $ f"},
+	untakenKey:    {"DEL $"},
 	lettersKey:    {"XADD $ * f v", "XLEN $", "XRANGE $ - +", "XDEL $ 0-0", "EXISTS $"},
 	replaysKey: {
 		"XADD $ * f v", "XRANGE $ - +", "XDEL $ 0-0", "EXISTS $", "XREADGROUP GROUP g c STREAMS $ >", "XACK $ g 0-0",
@@ -53,8 +55,13 @@ var keyRights = map[kind][]string{
 	leaseKey:     {"SET $ v", "GET $", "PTTL $", "DEL $", "EXISTS $"},
 }
 
+// plainRights are those of ackPlainly.
+var plainRights = []string{"WATCH $", "EXISTS $", "SETNX $ v"}
+
 // trimRights are those on a stream that is trimmed.
 var trimRights = []string{"XTRIM $ MAXLEN 1"}
+
+const withoutPlain = "acknowledgements cost Redis half as much again"
 
 // commandRights are those without a key.
 var commandRights = []struct{ command, without string }{
@@ -63,6 +70,9 @@ var commandRights = []struct{ command, without string }{
 	{"TIME", ""},
 	{"INFO", "the server's version and limits stay unknown"},
 	{"CLIENT SETNAME n", "CLIENT LIST does not name the connections"},
+	{"MULTI", withoutPlain},
+	{"EXEC", withoutPlain},
+	{"DISCARD", withoutPlain},
 	{"CLIENT ID", "a stop of a group waits for its reads, two seconds at most"},
 	{"CLIENT UNBLOCK 0", "a stop of a group waits for its reads, two seconds at most"},
 }
@@ -95,6 +105,12 @@ func (g *Group) Rights() []Right {
 			pattern = literally(prefix) + "*"
 		}
 		all = append(all, rights(keyRights[k.kind], k.name, pattern)...)
+		if k.kind == untakenKey {
+			for _, r := range rights(plainRights, k.name, pattern) {
+				r.Without = withoutPlain
+				all = append(all, r)
+			}
+		}
 	}
 	return all
 }
@@ -108,7 +124,7 @@ type ownKey struct {
 func (g *Group) ownKeys() []ownKey {
 	letters := g.letterKeys()
 	all := []ownKey{
-		{streamKey, g.cfg.Stream}, {epochKey, g.epochKey}, {checkpointKey, g.checkpointKey}, {bookKey, g.bookKey},
+		{streamKey, g.cfg.Stream}, {epochKey, g.epochKey}, {checkpointKey, g.checkpointKey}, {bookKey, g.bookKey}, {untakenKey, g.untakenKey},
 		{lettersKey, letters[0]}, {replaysKey, letters[1]}, {replayingKey, letters[2]},
 	}
 	if g.cfg.OneHost {

@@ -73,7 +73,7 @@ func (g *Group) Seek(ctx context.Context, m Move) error {
 	if m.Missing {
 		from = ""
 	}
-	v, err := g.client.run(ctx, op, seekScript, append(g.keys(), g.bookKey),
+	v, err := g.client.run(ctx, op, seekScript, append(g.keys(), g.bookKey, g.untakenKey),
 		g.cfg.Group, m.To.String(), from, m.Read, m.Resting, g.Quiet().Milliseconds(), flag(m.Whole), rand.Text())
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ func (s *Source) Ack(ctx context.Context, probes, refs []stream.ID) (acked int, 
 	if len(refs) == 0 {
 		return 0, nil
 	}
+	if acked, tried, err := s.ackPlainly(ctx, probes, refs); tried {
+		return acked, wrap(s.op("ack"), err)
+	}
 	n, err := s.group.client.runInt(ctx, s.op("ack"), ackScript, []string{s.group.cfg.Stream},
 		s.group.cfg.Group, s.consumer, s.group.cfg.MinIdle.Milliseconds(), list(probes), list(refs))
 	return int(n), err

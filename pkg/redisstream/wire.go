@@ -208,6 +208,60 @@ func (c *cursor) failure() (answered reply, err error) {
 	return reply(text), err
 }
 
+// answer reads the number of an integer, or the length of an array; an error
+// that the server answers is returned as a reply.
+func (c *cursor) answer(kind byte) (int, error) {
+	failed, err := c.failure()
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != "":
+		return 0, failed
+	}
+	return c.head(kind)
+}
+
+// status reads an answer that says nothing, such as OK.
+func (c *cursor) status() error {
+	failed, err := c.failure()
+	switch {
+	case err != nil:
+		return err
+	case failed != "":
+		return failed
+	case c.buf[c.pos] != '+':
+		return c.fault("type %q, want a status", c.buf[c.pos])
+	}
+	_, err = c.line()
+	return err
+}
+
+// idle reads for how many milliseconds an entry has been pending, of an XPENDING
+// of one entry; -1 when it is not.
+func (c *cursor) idle() (int, error) {
+	n, err := c.answer('*')
+	if err != nil || n <= 0 {
+		return -1, err
+	}
+	if n > 1 {
+		return 0, c.fault("%d entries, want one", n)
+	}
+	if err = c.array(4); err == nil {
+		_, err = c.bulk() // ID
+	}
+	if err == nil {
+		_, err = c.bulk() // consumer
+	}
+	if err != nil {
+		return 0, err
+	}
+	ms, err := c.head(':')
+	if err == nil {
+		_, err = c.head(':') // deliveries
+	}
+	return ms, err
+}
+
 // entries reads what stands before the entries of an XREADGROUP of one stream:
 // how many there are, 0 for none, or what the server answers instead.
 func (c *cursor) entries() (n int, answered reply, err error) {

@@ -2,7 +2,7 @@
 -- ten times as many entries as it may return; with a small count, doubled from
 -- call to call, entries of many bytes do not add up.
 -- What has lost its data is noted in the book of losses.
--- KEYS: stream, book (none for replays)
+-- KEYS: stream, book and untaken (none for replays)
 -- ARGV: 1 group, 2 consumer, 3 cursor, 4 min idle ms, 5 count, 6 bytes, 7 "1"
 -- where a claim raises the delivery count all the same (miniredis), 8 name of this
 -- process
@@ -15,6 +15,7 @@ repeat
   local n = math.max(1, math.min(step, left, math.floor(room / math.max(1, size))))
   local r = redis.call('XAUTOCLAIM', key, group, ARGV[2], ARGV[4], cursor, 'COUNT', n, 'JUSTID')
   cursor = r[1]
+  if #r[2] > 0 and KEYS[3] then redis.call('DEL', KEYS[3]) end
   look = look - n
   for _, id in ipairs(r[3] or {}) do
     gone[#gone + 1] = id

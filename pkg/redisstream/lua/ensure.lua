@@ -1,5 +1,5 @@
 -- Makes sure that the group exists, and says which stream it stands in.
--- KEYS: stream, epoch, checkpoint, book of losses, dead letters, replays
+-- KEYS: stream, epoch, checkpoint, book of losses, dead letters, replays, untaken
 -- ARGV: 1 group, 2 start ("latest" or an ID), 3 an epoch to use where a new one
 --       is needed, 4 "1" where XGROUP CREATE knows ENTRIESREAD, 5 "1" where a
 --       group that was lost is not created again, 6 where one begins that was
@@ -62,7 +62,7 @@ if g then
     loss.note = 'it stood at ' .. cp.id .. ', ' .. reason .. '; somebody else has made the group again'
     between(loss, false)
     redis.call('SET', KEYS[2], epoch)
-    redis.call('DEL', KEYS[3])
+    redis.call('DEL', KEYS[3], KEYS[7])
     enter(book, loss, ARGV[7])
     known(book, s, find(key, name).last, -1)
     redis.call('HDEL', book, 'doubt')
@@ -160,7 +160,7 @@ else
   redis.call('XGROUP', 'CREATE', key, name, at, 'MKSTREAM')
 end
 redis.call('SET', KEYS[2], epoch)
-redis.call('DEL', KEYS[3])
+redis.call('DEL', KEYS[3], KEYS[7])
 redis.call('HSET', KEYS[3], 'id', at, 'epoch', epoch, 'last', s and s.last or '0-0',
   'added', s and s.added or 0, 'first', s and s.first or '', 'open', -1)
 known(book, s, at, read or -1)

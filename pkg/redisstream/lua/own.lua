@@ -1,6 +1,6 @@
 -- Lists what is pending under one name, with its data.
 -- What has lost its data is acknowledged, and noted in the book of losses.
--- KEYS: stream, book (none for replays)
+-- KEYS: stream, book and untaken (none for replays)
 -- ARGV: 1 group, 2 consumer, 3 first ID, 4 count, 5 bytes, 6 name of this process
 -- Returns {last ID listed or "", done, {IDs without data}, {{ID, count, fields}, …}}
 local key, group = KEYS[1], ARGV[1]

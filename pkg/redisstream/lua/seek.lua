@@ -1,7 +1,7 @@
 -- Moves a group to another position. One that is missing is created there.
 -- What was lost before is expected to have been looked for: the next look for
 -- losses starts from the new position.
--- KEYS: stream, epoch, checkpoint, book of losses
+-- KEYS: stream, epoch, checkpoint, book of losses, untaken
 -- ARGV: 1 group, 2 the ID after which it goes on, 3 the position that it is
 --       moved from ("" for a group that is missing), 4 entries-read at the new
 --       position, -1 for unknown, 5 what begins the names of the consumers that
@@ -60,7 +60,7 @@ if not epoch then
   epoch = ARGV[8]
   redis.call('SET', KEYS[2], epoch)
 end
-redis.call('DEL', KEYS[3])
+redis.call('DEL', KEYS[3], KEYS[5])
 redis.call('HSET', KEYS[3], 'id', low, 'epoch', epoch, 'last', s and s.last or '0-0',
   'added', s and s.added or 0, 'first', s and s.first or '', 'open', -1)
 return {0}

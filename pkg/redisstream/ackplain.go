@@ -1,0 +1,148 @@
+package redisstream
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/fanout/pkg/stream"
+)
+
+// Many entries are acknowledged with XACK itself: ackScript costs Redis half as
+// much again. XACK takes an entry from whoever holds it, so it stands in a
+// transaction that Redis gives up when anything has been taken over since its
+// owner was looked at (https://redis.io/docs/latest/develop/using-commands/transactions,
+// "optimistic locking using check-and-set"):
+//
+//	WATCH untaken, EXISTS untaken, XPENDING of each probe, MULTI: are all ours?
+//	XACK, EXEC: nil when untaken was touched meanwhile
+//
+// The key untaken stands for "nobody has taken entries of this group over". The
+// scripts that do, or that make or move the group, delete it; what acknowledges
+// next makes it again. Whatever is not as it should be goes to the script.
+const (
+	plainAcks  = 128         // from how many on the second round trip pays
+	plainLines = 8           // connections for it
+	plainPause = time.Minute // after a server has refused a part of it
+	maxProbes  = 16
+)
+
+// ackPlainly acknowledges refs, or none and reports that it has not tried. After
+// an error it may have been done.
+func (s *Source) ackPlainly(ctx context.Context, probes, refs []stream.ID) (acked int, tried bool, err error) {
+	c := s.group.client
+	if s.group.untakenKey == "" || len(refs) < c.plainFrom || len(probes) == 0 || len(probes) > maxProbes || time.Now().UnixNano() < c.plainAfter.Load() {
+		return 0, false, nil
+	}
+	var l *line
+	select {
+	case l = <-c.plain:
+	case <-ctx.Done():
+		return 0, false, nil
+	}
+	defer func() { c.plain <- l }()
+	if err := l.connect(ctx); err != nil {
+		return 0, false, nil //nolint:nilerr // the script will say it
+	}
+	stop := context.AfterFunc(ctx, l.hangUp)
+	defer stop()
+	var chunk stream.Chunk
+	l.wire.begin(&chunk)
+	ours, err := s.stillOurs(l, probes)
+	if err == nil && !ours {
+		err = s.forgo(l)
+	} else if err == nil {
+		acked, tried, err = s.ackWatched(l, refs)
+	}
+	if err != nil { // what else is on the wire, and what is watched, cannot be told
+		l.close()
+		if answered(err) && !redis.HasErrorPrefix(err, "NOGROUP") {
+			c.plainAfter.Store(time.Now().Add(plainPause).UnixNano())
+		}
+		if !tried {
+			err = nil
+		}
+		return 0, tried, err
+	}
+	l.wire.end()
+	return acked, tried, nil
+}
+
+// stillOurs watches untaken, looks at the probes and begins the transaction.
+func (s *Source) stillOurs(l *line, probes []stream.ID) (bool, error) {
+	g := s.group
+	l.out = l.out[:0]
+	l.command("WATCH", g.untakenKey)
+	l.command("EXISTS", g.untakenKey)
+	for _, id := range probes {
+		text := id.String()
+		l.command("XPENDING", g.cfg.Stream, g.cfg.Group, text, text, "1", s.consumer)
+	}
+	l.command("MULTI")
+	if err := l.send(0); err != nil {
+		return false, err
+	}
+	if err := l.wire.take(func(k *cursor) error { return k.status() }); err != nil {
+		return false, err
+	}
+	var there int
+	if err := l.wire.take(func(k *cursor) (err error) { there, err = k.answer(':'); return err }); err != nil {
+		return false, err
+	}
+	ours := there == 1
+	for range probes {
+		var idle int
+		err := l.wire.take(func(k *cursor) (err error) { idle, err = k.idle(); return err })
+		if err != nil {
+			return false, err
+		}
+		ours = ours && idle >= 0 && time.Duration(idle)*time.Millisecond < g.cfg.MinIdle
+	}
+	return ours, l.wire.take(func(k *cursor) error { return k.status() })
+}
+
+// forgo makes the next one possible, for this one is not.
+func (s *Source) forgo(l *line) error {
+	l.out = l.out[:0]
+	l.command("DISCARD")
+	l.command("SETNX", s.group.untakenKey, "1")
+	if err := l.send(0); err != nil {
+		return err
+	}
+	if err := l.wire.take(func(k *cursor) error { return k.status() }); err != nil {
+		return err
+	}
+	return l.wire.take(func(k *cursor) error { _, err := k.answer(':'); return err })
+}
+
+// ackWatched acknowledges unless untaken has been touched.
+func (s *Source) ackWatched(l *line, refs []stream.ID) (acked int, done bool, err error) {
+	l.out = l.out[:0]
+	l.begin(3 + len(refs))
+	for _, w := range []string{"XACK", s.group.cfg.Stream, s.group.cfg.Group} {
+		l.out = appendWord(l.out, w)
+	}
+	var text [2 * idBytes]byte
+	for _, id := range refs {
+		l.out = appendWord(l.out, id.Append(text[:0]))
+	}
+	l.command("EXEC")
+	if err := l.send(0); err != nil {
+		return 0, true, err
+	}
+	if err := l.wire.take(func(k *cursor) error { return k.status() }); err != nil {
+		return 0, !answered(err), err // refused: EXEC then does nothing
+	}
+	results := 0
+	err = l.wire.take(func(k *cursor) (err error) {
+		if results, err = k.answer('*'); err == nil && results > 0 {
+			acked, err = k.answer(':')
+		}
+		return err
+	})
+	if err != nil {
+		return 0, !answered(err), err
+	}
+	return acked, results > 0, nil
+}
