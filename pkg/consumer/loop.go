@@ -189,6 +189,9 @@ func (l *loop) wake(now time.Time) time.Time {
 	earlier(l.read.ofClaim.until)
 	earlier(l.read.ofNew.until)
 	earlier(l.settle.fault.until)
+	if !l.settle.busy && l.canLinger() {
+		earlier(l.settle.acksSince.Add(ackLinger))
+	}
 	earlier(l.settle.letters.until)
 	earlier(l.cancelAt)
 	earlier(l.giveUpAt)

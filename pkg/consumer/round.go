@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	maxAcks      = 10_000          // in one command
+	maxAcks      = 10_000 // in one command
+	ackLinger    = 2 * time.Millisecond
+	ackAtOnce    = 64              // do not linger
 	maxBurials   = 64              // in one round
 	lettersRetry = 5 * time.Second // next try after the dead letters were full
 )
@@ -47,6 +49,9 @@ func (r *round) held() int {
 func (l *loop) startSettling(now time.Time) {
 	s := &l.settle
 	if s.busy || now.Before(s.fault.until) {
+		return
+	}
+	if l.canLinger() && now.Before(s.acksSince.Add(ackLinger)) {
 		return
 	}
 	deadline := now.Add(redisTimeout)
@@ -86,6 +91,15 @@ func (l *loop) startSettling(now time.Time) {
 		r.run(ctx, l.cfg.Source)
 		l.events <- func() { l.settled(r) }
 	}()
+}
+
+// canLinger reports whether nothing waits to be told but a few acknowledgements.
+// They are collected for a moment: under live traffic each would else be a round
+// trip, which costs more than the entry itself.
+func (l *loop) canLinger() bool {
+	s := &l.settle
+	return !l.stopping && len(s.acks) > 0 && len(s.acks) < ackAtOnce && 2*l.held < l.capacity() && 2*l.heldBytes < l.cfg.budget() &&
+		len(s.lowers)+len(s.raises)+len(s.buries)+len(s.holds) == 0
 }
 
 // errUntried is of a part that was not tried, because one before it had failed.

@@ -21,11 +21,12 @@ type settling struct {
 	letters fault     // of burials, which hinders nothing else
 	touched time.Time // when the last touch of everything held began
 
-	acks   []*item       // handled or unwanted
-	lowers []stream.Hold // what waits through no fault of its own
-	raises []*item       // not to be handled before their delivery count is raised
-	buries []*burial     // to become dead letters
-	holds  []stream.Hold // what is given back, or kept for a successor
+	acks      []*item       // handled or unwanted
+	acksSince time.Time     // when the first of them came
+	lowers    []stream.Hold // what waits through no fault of its own
+	raises    []*item       // not to be handled before their delivery count is raised
+	buries    []*burial     // to become dead letters
+	holds     []stream.Hold // what is given back, or kept for a successor
 
 	busy  bool
 	round *round // under way
@@ -69,6 +70,9 @@ func (s *settling) each(visit func(*item)) {
 
 // ack hands items over that are done.
 func (l *loop) ack(items ...*item) {
+	if len(l.settle.acks) == 0 {
+		l.settle.acksSince = time.Now()
+	}
 	for _, it := range items {
 		if !l.dropLost(it) {
 			l.settle.acks = append(l.settle.acks, it)

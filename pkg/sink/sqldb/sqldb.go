@@ -33,15 +33,25 @@ type sink struct {
 	table   sqlstore.Table
 	fields  fields
 	insert  *sqlstore.Rows
-	group   any       // a string; boxed once for all rows
-	width   int       // variables of a row
+	group   any       // a string; boxed once
 	scratch sync.Pool // of *rows
 }
 
+// shared is how many columns of the identity are the same in all rows of a
+// statement: group and epoch.
+const shared = 2
+
 // rows are the rows of one batch, ready to be inserted.
 type rows struct {
-	args  []any
+	args  []any // of all runs
 	index []int // of the delivery that each row came from
+	runs  []run
+}
+
+// run is a list of rows of one epoch. There is one nearly always.
+type run struct {
+	args int // where it begins: group, epoch, rows
+	rows int
 }
 
 func open(c *Config, env handler.Env) (_ *sink, err error) {
@@ -58,7 +68,6 @@ func open(c *Config, env handler.Env) (_ *sink, err error) {
 		s.table.Data = append(s.table.Data, sqlstore.Column{Name: col.Name})
 		names = append(names, col.Name)
 	}
-	s.width = len(names)
 
 	if s.store, err = sqlstore.Open(c.DSN.Reveal()); err != nil {
 		return nil, err
@@ -76,9 +85,7 @@ func open(c *Config, env handler.Env) (_ *sink, err error) {
 		return nil, err
 	}
 	key := sqlstore.QuoteAll(identity)
-	s.insert, err = s.store.Prepare(
-		"INSERT INTO "+sqlstore.Quote(c.Table)+" ("+sqlstore.QuoteAll(names)+") VALUES ", 0, s.width,
-		" ON CONFLICT ("+key+") DO NOTHING")
+	s.insert, err = s.store.PrepareInsert(c.Table, names, shared, " ON CONFLICT ("+key+") DO NOTHING")
 	if err != nil {
 		return nil, fmt.Errorf("prepare insert into %s, which must be a table with a primary key or unique constraint on (%s): %w", c.Table, key, err)
 	}
@@ -92,14 +99,16 @@ func (s *sink) Handle(ctx context.Context, batch *handler.Batch) error {
 	defer s.put(r)
 
 	var failed handler.BatchError
-	var epoch any = "" // boxed once for the rows that share it
+	epoch := ""
 	for i := range batch.Deliveries {
 		d := &batch.Deliveries[i]
-		if epoch != d.Epoch {
+		if len(r.runs) == 0 || epoch != d.Epoch {
 			epoch = d.Epoch
+			r.runs = append(r.runs, run{args: len(r.args)})
+			r.args = append(r.args, s.group, epoch)
 		}
 		begin := len(r.args)
-		args, err := s.fields.appendTo(append(r.args, s.group, epoch, d.ID.String()), d)
+		args, err := s.fields.appendTo(append(r.args, d.ID.String()), d)
 		if err != nil {
 			failed.Fail(i, err)
 			clear(args[begin:])
@@ -108,6 +117,7 @@ func (s *sink) Handle(ctx context.Context, batch *handler.Batch) error {
 		}
 		r.args = args
 		r.index = append(r.index, i)
+		r.runs[len(r.runs)-1].rows++
 	}
 	if len(r.index) > 0 {
 		err := s.store.Update(ctx, func(tx *sql.Tx) error { return s.write(ctx, tx, r, &failed) })
@@ -120,33 +130,41 @@ func (s *sink) Handle(ctx context.Context, batch *handler.Batch) error {
 
 // write inserts the rows and names those that the table refuses.
 func (s *sink) write(ctx context.Context, tx *sql.Tx, r *rows, failed *handler.BatchError) error {
-	for at := 0; at < len(r.index); {
-		n, err := s.insert.Exec(ctx, tx, r.args[at*s.width:], len(r.index)-at)
-		if sqlstore.IsRowFault(err) {
-			// The statement has left nothing behind; row by row all but the
-			// refused ones come in.
-			err = s.writeEach(ctx, tx, r, at, n, failed)
+	index := r.index
+	for _, run := range r.runs {
+		args := r.args[run.args:]
+		for left := run.rows; left > 0; {
+			n, err := s.insert.Exec(ctx, tx, args, left)
+			if sqlstore.IsRowFault(err) {
+				// The statement has left nothing behind; row by row all but the
+				// refused ones come in.
+				args, err = s.writeEach(ctx, tx, args, index[:n], failed)
+			} else if err == nil {
+				args = s.insert.Rest(args, n)
+			}
+			if err != nil {
+				return s.table.Explain(ctx, tx, err)
+			}
+			index = index[n:]
+			left -= n
 		}
-		if err != nil {
-			return s.table.Explain(ctx, tx, err)
-		}
-		at += n
 	}
 	return nil
 }
 
-func (s *sink) writeEach(ctx context.Context, tx *sql.Tx, r *rows, at, n int, failed *handler.BatchError) error {
-	for i := at; i < at+n; i++ {
-		_, err := s.insert.Exec(ctx, tx, r.args[i*s.width:], 1)
+// writeEach inserts the first rows of args, of the deliveries in index, one by
+// one and returns the rest of args.
+func (s *sink) writeEach(ctx context.Context, tx *sql.Tx, args []any, index []int, failed *handler.BatchError) ([]any, error) {
+	for _, i := range index {
+		_, err := s.insert.Exec(ctx, tx, args, 1)
 		if sqlstore.IsRowFault(err) {
-			failed.Fail(r.index[i], handler.Permanent(fmt.Errorf("table %s refuses the row: %w", s.table.Name, err)))
-			continue
+			failed.Fail(i, handler.Permanent(fmt.Errorf("table %s refuses the row: %w", s.table.Name, err)))
+		} else if err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return err
-		}
+		args = s.insert.Rest(args, 1)
 	}
-	return nil
+	return args, nil
 }
 
 // Empty implements [handler.Rebuilder]: it deletes the group's rows, those of
@@ -165,7 +183,7 @@ func (s *sink) Empty(ctx context.Context) error {
 // put gives scratch space back without the values, which may be large.
 func (s *sink) put(r *rows) {
 	clear(r.args)
-	r.args, r.index = r.args[:0], r.index[:0]
+	r.args, r.index, r.runs = r.args[:0], r.index[:0], r.runs[:0]
 	s.scratch.Put(r)
 }
 

@@ -173,6 +173,33 @@ func TestGroupsAndEpochsKeepTheirOwnRows(t *testing.T) {
 		"'a'|'epoch-1'|10", "'a'|'later'|10", "'b'|'epoch-1'|10")
 }
 
+// TestEpochsInOneBatch: rows keep the epoch of their own entry, also where rows of
+// another epoch and refused ones stand between them.
+func TestEpochsInOneBatch(t *testing.T) {
+	t.Parallel()
+	c := tradesConfig(t.TempDir())
+	h := mustNew(t, c, "g")
+	update(t, c.DSN, "CREATE TRIGGER odd BEFORE INSERT ON trades WHEN NEW.trade_id % 10 = 0 BEGIN SELECT RAISE(ABORT, 'refused'); END")
+	batch := handlertest.Trades(t, 0, 100) // trades 1 to 100
+	for i := range batch.Deliveries {
+		switch d := &batch.Deliveries[i]; {
+		case i == 5: // without what is required
+			*d = handlertest.Delivery(t, d.Stream, d.Epoch, d.ID, "{}")
+		case i >= 30 && i < 60:
+			d.Epoch = "later"
+		}
+	}
+	failed := failures(t, h.Handle(t.Context(), batch))
+	if len(failed) != 11 {
+		t.Errorf("%d deliveries failed, want 11: %v", len(failed), failed)
+	}
+	for i := 9; i < 100; i += 10 {
+		wantPermanent(t, failed[i], "refused")
+	}
+	wantRows(t, c.DSN, "SELECT fanout_group, fanout_epoch, count(*), min(trade_id), max(trade_id), count(DISTINCT fanout_id) FROM trades GROUP BY 1, 2",
+		"'g'|'epoch-1'|62|1|99|62", "'g'|'later'|27|31|59|27")
+}
+
 func TestColumnsAddedLater(t *testing.T) {
 	t.Parallel()
 	c := tradesConfig(t.TempDir())

@@ -36,7 +36,6 @@ CREATE TABLE IF NOT EXISTS fanout_seen (
 ) WITHOUT ROWID`
 
 const (
-	insertSeen = "INSERT INTO fanout_seen (source, ms, seq) VALUES "
 	selectSeen = "SELECT ms, seq FROM fanout_seen WHERE source = ? AND (ms, seq) IN (VALUES "
 
 	upToInSeen = "FROM fanout_seen WHERE source = ? AND ms >= 0 AND seq >= 0 AND (ms, seq) <= (?, ?)"
@@ -52,15 +51,21 @@ const (
 type ledger struct {
 	table, group  string
 	insert, known *sqlstore.Rows
+	source        *sql.Stmt // of an epoch
 }
 
 func openLedger(store *sqlstore.Store, table, group string) (_ *ledger, err error) {
 	l := &ledger{table: strings.ToLower(table), group: group}
-	if l.insert, err = store.Prepare(insertSeen, 0, 3, ""); err != nil {
+	if l.insert, err = store.PrepareInsert("fanout_seen", []string{"source", "ms", "seq"}, 1, ""); err != nil {
 		return nil, fmt.Errorf("prepare identities: %w", err)
 	}
 	if l.known, err = store.Prepare(selectSeen, 1, 2, ")"); err != nil {
 		l.insert.Close()
+		return nil, fmt.Errorf("prepare identities: %w", err)
+	}
+	if l.source, err = store.PrepareOne(selectSource); err != nil {
+		l.insert.Close()
+		l.known.Close()
 		return nil, fmt.Errorf("prepare identities: %w", err)
 	}
 	return l, nil
@@ -69,6 +74,7 @@ func openLedger(store *sqlstore.Store, table, group string) (_ *ledger, err erro
 func (l *ledger) close() {
 	l.insert.Close()
 	l.known.Close()
+	l.source.Close() // has nothing to report: it only frees
 }
 
 // source is one epoch of the group's stream.
@@ -81,7 +87,7 @@ type source struct {
 func (l *ledger) sourceOf(ctx context.Context, tx *sql.Tx, epoch string) (source, error) {
 	var s source
 	var ms, seq int64
-	err := tx.QueryRowContext(ctx, selectSource, l.table, l.group, epoch).Scan(&s.id, &ms, &seq)
+	err := tx.StmtContext(ctx, l.source).QueryRowContext(ctx, l.table, l.group, epoch).Scan(&s.id, &ms, &seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = tx.QueryRowContext(ctx,
 			"INSERT INTO fanout_sources (tbl, grp, epoch) VALUES (?, ?, ?) RETURNING id",
@@ -107,28 +113,33 @@ func (l *ledger) enter(ctx context.Context, tx *sql.Tx, s source, list []*observ
 			return err
 		}
 	}
-	args := make([]any, 0, 3*len(list))
-	var id any = s.id // boxed once
-	for _, o := range list {
-		args = append(args, id, int64(o.id.Ms), int64(o.id.Seq))
-	}
-	for at := 0; at < len(list); {
-		n, err := l.insert.Exec(ctx, tx, args[3*at:], len(list)-at)
+	for args := idArgs(s, list); len(list) > 0; {
+		n, err := l.insert.Exec(ctx, tx, args, len(list))
 		switch {
 		case sqlstore.IsRowFault(err):
 			// One of the n is known. The statement has left nothing behind.
-			err = l.enterUnknown(ctx, tx, s, list[at:at+n])
+			err = l.enterUnknown(ctx, tx, s, list[:n])
 		case err == nil:
-			for _, o := range list[at : at+n] {
+			for _, o := range list[:n] {
 				o.fresh = true
 			}
 		}
 		if err != nil {
 			return fmt.Errorf("note identities: %w", err)
 		}
-		at += n
+		args, list = l.insert.Rest(args, n), list[n:]
 	}
 	return nil
+}
+
+// idArgs are the variables of a statement about the identities of the list.
+func idArgs(s source, list []*observation) []any {
+	args := make([]any, 1, 1+2*len(list))
+	args[0] = s.id
+	for _, o := range list {
+		args = append(args, int64(o.id.Ms), int64(o.id.Seq))
+	}
+	return args
 }
 
 // sift takes out what lies at or below the mark of the forgotten: it is
@@ -161,21 +172,23 @@ func (l *ledger) enterUnknown(ctx context.Context, tx *sql.Tx, s source, list []
 	if err != nil {
 		return err
 	}
-	var args []any
+	var unknown []*observation
 	for _, o := range list {
 		if known[o.id] {
 			continue
 		}
 		known[o.id] = true
 		o.fresh = true
-		args = append(args, s.id, int64(o.id.Ms), int64(o.id.Seq))
+		unknown = append(unknown, o)
 	}
-	for len(args) > 0 {
-		n, err := l.insert.Exec(ctx, tx, args, len(args)/3)
+	args := idArgs(s, unknown)
+	for left := len(unknown); left > 0; {
+		n, err := l.insert.Exec(ctx, tx, args, left)
 		if err != nil {
 			return err
 		}
-		args = args[3*n:]
+		args = l.insert.Rest(args, n)
+		left -= n
 	}
 	return nil
 }
@@ -183,14 +196,9 @@ func (l *ledger) enterUnknown(ctx context.Context, tx *sql.Tx, s source, list []
 // lookup returns which of the identities are known.
 func (l *ledger) lookup(ctx context.Context, tx *sql.Tx, s source, list []*observation) (map[stream.ID]bool, error) {
 	known := make(map[stream.ID]bool, len(list))
-	args := make([]any, 1, 1+2*len(list))
-	args[0] = s.id
-	for len(list) > 0 {
-		args = args[:1]
-		for _, o := range list {
-			args = append(args, int64(o.id.Ms), int64(o.id.Seq))
-		}
-		rows, n, err := l.known.Query(ctx, tx, args, len(list))
+	args := idArgs(s, list)
+	for left := len(list); left > 0; {
+		rows, n, err := l.known.Query(ctx, tx, args, left)
 		if err != nil {
 			return nil, fmt.Errorf("look up identities: %w", err)
 		}
@@ -208,7 +216,8 @@ func (l *ledger) lookup(ctx context.Context, tx *sql.Tx, s source, list []*obser
 		if err := rows.Err(); err != nil {
 			return nil, fmt.Errorf("look up identities: %w", err)
 		}
-		list = list[n:]
+		args = l.known.Rest(args, n)
+		left -= n
 	}
 	return known, nil
 }

@@ -64,7 +64,7 @@ type table struct {
 	measures []measure
 	load     *sqlstore.Rows
 	save     *sqlstore.Rows
-	width    int // variables of a saved window
+	width    int // variables of a saved window, without the group
 }
 
 // newTable describes the table. It is prepared when it exists.
@@ -87,15 +87,12 @@ func (t *table) prepare(store *sqlstore.Store) (err error) {
 		updates += sqlstore.Quote(col.Name) + " = excluded." + sqlstore.Quote(col.Name)
 		saved = append(saved, col.Name)
 	}
-	t.width = len(saved)
-	name := sqlstore.Quote(t.Name)
+	t.width = len(saved) - 1
 	if t.load, err = store.Prepare(t.selectWindows(), 1, 2, ")"); err != nil {
 		return fmt.Errorf("prepare reading table %s: %w", t.Name, err)
 	}
 	key := sqlstore.QuoteAll(primaryKey)
-	t.save, err = store.Prepare(
-		"INSERT INTO "+name+" ("+sqlstore.QuoteAll(saved)+") VALUES ", 0, t.width,
-		" ON CONFLICT ("+key+") DO UPDATE SET "+updates)
+	t.save, err = store.PrepareInsert(t.Name, saved, 1, " ON CONFLICT ("+key+") DO UPDATE SET "+updates)
 	if err != nil {
 		t.load.Close()
 		return fmt.Errorf("prepare writing table %s, which must be a table with a primary key or unique constraint on (%s): %w", t.Name, key, err)
@@ -134,12 +131,11 @@ func (m measure) stateColumns() []string {
 func (t *table) read(ctx context.Context, tx *sql.Tx, all *totals) error {
 	args := make([]any, 1, 1+2*len(all.list))
 	args[0] = t.group
-	for list := all.list; len(list) > 0; {
-		args = args[:1]
-		for _, w := range list {
-			args = append(args, w.start, w.key.value())
-		}
-		rows, n, err := t.load.Query(ctx, tx, args, len(list))
+	for _, w := range all.list {
+		args = append(args, w.start, w.key.value())
+	}
+	for left := len(all.list); left > 0; {
+		rows, n, err := t.load.Query(ctx, tx, args, left)
 		if err != nil {
 			return fmt.Errorf("read windows: %w", err)
 		}
@@ -147,7 +143,8 @@ func (t *table) read(ctx context.Context, tx *sql.Tx, all *totals) error {
 		if err := errors.Join(err, rows.Close(), rows.Err()); err != nil {
 			return fmt.Errorf("read windows: %w", err)
 		}
-		list = list[n:]
+		args = t.load.Rest(args, n)
+		left -= n
 	}
 	return nil
 }
@@ -213,23 +210,26 @@ func (s stored) cell() (cell, error) {
 
 // write stores the windows that something was added to.
 func (t *table) write(ctx context.Context, tx *sql.Tx, list []*total) error {
-	args := make([]any, 0, len(list)*t.width)
+	args := make([]any, 1, 1+len(list)*t.width)
+	args[0] = t.group
+	left := 0
 	for _, w := range list {
 		if !w.dirty {
 			continue
 		}
-		args = append(args, t.group, w.start, w.key.value())
+		left++
+		args = append(args, w.start, w.key.value())
 		for i, m := range t.measures {
 			args = m.appendTo(args, w.cells[i])
 		}
 	}
-	for n := len(args) / t.width; n > 0; {
-		done, err := t.save.Exec(ctx, tx, args, n)
+	for left > 0 {
+		n, err := t.save.Exec(ctx, tx, args, left)
 		if err != nil {
 			return fmt.Errorf("write windows: %w", err)
 		}
-		args = args[done*t.width:]
-		n -= done
+		args = t.save.Rest(args, n)
+		left -= n
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxRows      = 256    // of one statement; more gain nothing
+	maxRows      = 1000   // of one statement: a batch, for each statement costs a goroutine that watches its context
 	maxVariables = 32_000 // of one statement, SQLite's default is 32,766
 )
 
@@ -16,7 +16,7 @@ const (
 // the list: INSERT … VALUES (…), (…) or SELECT … WHERE (…) IN (VALUES (…), (…)).
 // It is safe for concurrent use.
 type Rows struct {
-	lead  int // variables before the list
+	lead  int // variables before the rows
 	width int // variables of a row
 	stmts []prepared
 }
@@ -29,14 +29,33 @@ type prepared struct {
 // Prepare prepares head + a list of rows + tail. head has lead variables, a
 // row has width of them, tail has none.
 func (s *Store) Prepare(head string, lead, width int, tail string) (*Rows, error) {
+	return s.prepareRows(head, "("+variables(width)+")", tail, lead, width)
+}
+
+// PrepareInsert prepares INSERT INTO table (columns) VALUES + a list of rows +
+// tail. The first shared of the columns have one value for all rows: it is given,
+// and bound, once.
+func (s *Store) PrepareInsert(table string, columns []string, shared int, tail string) (*Rows, error) {
+	var row strings.Builder
+	row.WriteByte('(')
+	for i := range shared {
+		fmt.Fprintf(&row, "?%d,", i+1)
+	}
+	width := len(columns) - shared
+	row.WriteString(variables(width) + ")")
+	return s.prepareRows("INSERT INTO "+Quote(table)+" ("+QuoteAll(columns)+") VALUES ", row.String(), tail, shared, width)
+}
+
+func variables(n int) string { return strings.Repeat("?,", n-1) + "?" }
+
+func (s *Store) prepareRows(head, row, tail string, lead, width int) (*Rows, error) {
 	most := min(maxRows, (maxVariables-lead)/width)
 	if most < 1 {
 		return nil, fmt.Errorf("prepare statement: %d variables are too many", width)
 	}
-	row := "(" + strings.Repeat("?,", width-1) + "?)"
 	r := &Rows{lead: lead, width: width}
-	for n := most; ; n /= 4 {
-		stmt, err := s.prepare(head + strings.Repeat(row+",", n-1) + row + tail)
+	for n := most; ; n = shorter(n) {
+		stmt, err := s.PrepareOne(head + strings.Repeat(row+",", n-1) + row + tail)
 		if err != nil {
 			r.Close()
 			return nil, err
@@ -45,10 +64,16 @@ func (s *Store) Prepare(head string, lead, width int, tail string) (*Rows, error
 		if n == 1 {
 			return r, nil
 		}
-		if n < 4 {
-			n = 4 // the last length is 1
-		}
 	}
+}
+
+// shorter is the next shorter length of a list: the power of four below n.
+func shorter(n int) int {
+	less := 1
+	for 4*less < n {
+		less *= 4
+	}
+	return less
 }
 
 // Close frees the statements.
@@ -75,6 +100,15 @@ func (r *Rows) Exec(ctx context.Context, tx *sql.Tx, args []any, n int) (rows in
 	p := r.fit(n)
 	_, err = tx.StmtContext(ctx, p.stmt).ExecContext(ctx, args[:r.lead+p.rows*r.width]...)
 	return p.rows, err
+}
+
+// Rest is args without the first n rows, which a statement has taken. Its lead
+// variables take the place of the last of those: args is not to be used again but
+// for what is left.
+func (r *Rows) Rest(args []any, n int) []any {
+	rest := args[n*r.width:]
+	copy(rest[:r.lead], args[:r.lead])
+	return rest
 }
 
 // Query is Exec for a statement that returns rows; the caller closes them.

@@ -74,6 +74,47 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestInsertOfSharedColumns: what the rows share is given once and stands in each
+// of them, whatever number of statements they take.
+func TestInsertOfSharedColumns(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, filepath.Join(t.TempDir(), "a.db"))
+	mustRun(t, s, `CREATE TABLE "a ""t" (g, e, n INTEGER PRIMARY KEY, m)`)
+	insert, err := s.PrepareInsert(`a "t`, []string{"g", "e", "n", "m"}, 2, " ON CONFLICT DO NOTHING")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer insert.Close()
+	next := 0
+	for _, rows := range []int{1, 2, 3, 5, 256, 999, 1000, 1001, 2303} {
+		args := []any{"group", "epoch"}
+		for range rows {
+			args = append(args, next, -next)
+			next++
+		}
+		if err := s.Update(t.Context(), func(tx *sql.Tx) error {
+			for left := rows; left > 0; {
+				n, err := insert.Exec(t.Context(), tx, args, left)
+				if err != nil {
+					return err
+				}
+				args = insert.Rest(args, n)
+				left -= n
+			}
+			if len(args) != 2 {
+				t.Errorf("%d rows: %d variables are left, want the shared ones", rows, len(args))
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+		good := ask[int](t, s, `SELECT count(*) FROM "a ""t" WHERE g = 'group' AND e = 'epoch' AND m = -n`)
+		if all := ask[int](t, s, `SELECT count(*) FROM "a ""t"`); good != next || all != next {
+			t.Fatalf("after %d more rows %d of %d are as they were given, want %d", rows, good, all, next)
+		}
+	}
+}
+
 func TestRowsOfAnyWidth(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, filepath.Join(t.TempDir(), "a.db"))

@@ -73,8 +73,8 @@ func (s *Store) Update(ctx context.Context, fn func(*sql.Tx) error) error {
 	return nil
 }
 
-// prepare prepares a statement for the life of the store.
-func (s *Store) prepare(query string) (*sql.Stmt, error) {
+// PrepareOne prepares a statement for the life of the store; the caller closes it.
+func (s *Store) PrepareOne(query string) (*sql.Stmt, error) {
 	return s.file.db.PrepareContext(context.Background(), query)
 }
 
