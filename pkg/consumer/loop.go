@@ -16,6 +16,7 @@ const (
 	cancelGrace  = time.Second      // a cancelled call, or call of Redis, has this long to return
 	redisTimeout = 10 * time.Second // of one settling round
 	firstRead    = 32               // entries asked for before their size is known
+	manyRead     = 64               // entries, the decoding of which is worth a turn of the loop
 )
 
 // loop is a running consumer. Every field belongs to the goroutine of Serve;

@@ -121,20 +121,22 @@ func (l *loop) readNew(now time.Time, limit, bytes int) {
 		for i := range a.Deliveries {
 			size += a.Deliveries[i].Size()
 		}
-		l.events <- func() { l.readEnded(a, limit, n, size, err) }
-		if n > 0 {
-			l.decode(a)
+		ended := func() { l.readEnded(a, limit, n, size, err) }
+		if n >= manyRead { // else one turn of the loop serves both
+			l.events <- ended
+			ended = nil
 		}
+		l.decode(a)
 		if before != nil {
 			<-before
 		}
-		if n == 0 {
-			return
-		}
 		l.events <- func() {
-			l.read.decoding -= n
-			l.read.decodingBytes -= size
-			l.newArrived(a)
+			if ended != nil {
+				ended()
+			}
+			if n > 0 {
+				l.newArrived(a, n, size)
+			}
 		}
 	}()
 }
@@ -161,7 +163,9 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 }
 
 // newArrived takes what a read of new entries has brought.
-func (l *loop) newArrived(a *arrival) {
+func (l *loop) newArrived(a *arrival, n, size int) {
+	l.read.decoding -= n
+	l.read.decodingBytes -= size
 	a.live = len(a.items)
 	for i := range a.items {
 		a.items[i].from = a
