@@ -92,7 +92,7 @@ func (l *loop) start(c *call, now time.Time) {
 	}
 
 	ctx, cancel := context.WithTimeoutCause(l.callCtx, l.cfg.Timeout, handler.ErrTimeout)
-	go func() {
+	l.launches = append(l.launches, func() {
 		a := exited
 		defer func() { // runtime.Goexit comes by here, too
 			a.cause = context.Cause(ctx)
@@ -101,7 +101,17 @@ func (l *loop) start(c *call, now time.Time) {
 			l.events <- func() { l.returned(c, a) }
 		}()
 		a = ask(ctx, l.cfg.Handler, batch)
-	}()
+	})
+}
+
+// launch runs the calls that a turn has started. The goroutine that is started
+// last runs first: a handler waits for no command to be sent.
+func (l *loop) launch() {
+	for i, f := range l.launches {
+		go f()
+		l.launches[i] = nil
+	}
+	l.launches = l.launches[:0]
 }
 
 // batch returns an empty batch: handlers do not keep them, so they are used

@@ -45,6 +45,7 @@ type loop struct {
 	suspects []*item   // waiting to be handled alone in the process
 	front    front     // the suspect whose turn it is
 	running  map[*call]struct{}
+	launches []func()         // of calls that this turn has started
 	batches  []*handler.Batch // to be used again
 
 	held      int   // items that take up room
@@ -103,13 +104,15 @@ func (l *loop) capacity() int { return 2 * l.cfg.Concurrency * l.cfg.BatchSize }
 // run turns the loop until the consumer has stopped.
 func (l *loop) run(ctx context.Context) {
 	done := ctx.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		now := time.Now()
 		l.turn(now)
 		if l.stopping && l.drained(now) {
 			break
 		}
-		timer := time.NewTimer(l.wake(now).Sub(now))
+		timer.Reset(l.wake(now).Sub(now))
 		select {
 		case f := <-l.events:
 			f()
@@ -127,7 +130,6 @@ func (l *loop) run(ctx context.Context) {
 			}
 			l.stop(time.Now(), errors.Is(context.Cause(ctx), handler.ErrStopping))
 		}
-		timer.Stop()
 	}
 	l.publish(Stopped)
 	l.c.beat.Store(0)
@@ -158,6 +160,7 @@ func (l *loop) turn(now time.Time) {
 	l.startCalls(now)
 	l.startSettling(now)
 	l.startReading(now)
+	l.launch()
 	l.forgetSink(now)
 	l.allQuiet(now)
 	l.publish(l.state())

@@ -93,7 +93,7 @@ type Client struct {
 	shared  sync.Map      // *crowd by script and stream
 	dialing chan struct{} // one element for each reader that connects
 
-	plain      chan *line   // to acknowledge on, see ackPlainly
+	ackers     chan *line   // to acknowledge on
 	plainFrom  int          // entries
 	plainAfter atomic.Int64 // not before this time, in Unix nanoseconds
 
@@ -113,10 +113,10 @@ func Open(cfg Config) (*Client, error) {
 	control.ContextTimeoutEnabled = true
 	c := &Client{
 		options: *o, rdb: redis.NewClient(&control), opened: time.Now(), token: rand.Text(), dialing: make(chan struct{}, dialsAtOnce),
-		plain: make(chan *line, plainLines), plainFrom: plainAcks,
+		ackers: make(chan *line, ackLines), plainFrom: plainAcks,
 	}
-	for range plainLines {
-		c.plain <- &line{options: c.options, name: "fanout:acks", dialing: c.dialing}
+	for range ackLines {
+		c.ackers <- &line{options: c.options, name: "fanout:acks", dialing: c.dialing}
 	}
 	return c, nil
 }
@@ -125,7 +125,7 @@ func Open(cfg Config) (*Client, error) {
 func (c *Client) Close() error {
 	for {
 		select {
-		case l := <-c.plain:
+		case l := <-c.ackers:
 			l.close()
 			continue
 		default:

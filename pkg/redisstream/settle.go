@@ -25,7 +25,7 @@ func (s *Source) Ack(ctx context.Context, probes, refs []stream.ID) (acked int, 
 	if len(refs) == 0 {
 		return 0, nil
 	}
-	if acked, tried, err := s.ackPlainly(ctx, probes, refs); tried {
+	if acked, tried, err := s.ackOnLine(ctx, probes, refs); tried {
 		return acked, wrap(s.op("ack"), err)
 	}
 	n, err := s.group.client.runInt(ctx, s.op("ack"), ackScript, []string{s.group.cfg.Stream},

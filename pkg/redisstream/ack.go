@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,43 +24,41 @@ import (
 // next makes it again. Whatever is not as it should be goes to the script.
 const (
 	plainAcks  = 128         // from how many on the second round trip pays
-	plainLines = 8           // connections for it
+	ackLines   = 4           // connections to acknowledge on
 	plainPause = time.Minute // after a server has refused a part of it
 	maxProbes  = 16
 )
 
-// ackPlainly acknowledges refs, or none and reports that it has not tried. After
-// an error it may have been done.
-func (s *Source) ackPlainly(ctx context.Context, probes, refs []stream.ID) (acked int, tried bool, err error) {
+// ackOnLine acknowledges refs over a line of its own, for which the client library
+// needs half of the time that a few entries take in all. It reports that it has
+// not tried when it has done nothing; after another error it may have been done.
+func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked int, tried bool, err error) {
 	c := s.group.client
-	if s.group.untakenKey == "" || len(refs) < c.plainFrom || len(probes) == 0 || len(probes) > maxProbes || time.Now().UnixNano() < c.plainAfter.Load() {
-		return 0, false, nil
-	}
 	var l *line
 	select {
-	case l = <-c.plain:
+	case l = <-c.ackers:
 	case <-ctx.Done():
 		return 0, false, nil
 	}
-	defer func() { c.plain <- l }()
+	defer func() { c.ackers <- l }()
 	if err := l.connect(ctx); err != nil {
-		return 0, false, nil //nolint:nilerr // the script will say it
+		return 0, false, nil //nolint:nilerr // the library will say it
 	}
 	stop := context.AfterFunc(ctx, l.hangUp)
 	defer stop()
 	var chunk stream.Chunk
 	l.wire.begin(&chunk)
-	ours, err := s.stillOurs(l, probes)
-	if err == nil && !ours {
-		err = s.forgo(l)
-	} else if err == nil {
-		acked, tried, err = s.ackWatched(l, refs)
+	if s.plainly(probes, refs) {
+		acked, tried, err = s.ackPlainly(l, probes, refs)
+		if err != nil && answered(err) && !redis.HasErrorPrefix(err, "NOGROUP") {
+			c.plainAfter.Store(time.Now().Add(plainPause).UnixNano())
+		}
+	}
+	if err == nil && !tried {
+		acked, tried, err = s.ackByScript(l, probes, refs)
 	}
 	if err != nil { // what else is on the wire, and what is watched, cannot be told
 		l.close()
-		if answered(err) && !redis.HasErrorPrefix(err, "NOGROUP") {
-			c.plainAfter.Store(time.Now().Add(plainPause).UnixNano())
-		}
 		if !tried {
 			err = nil
 		}
@@ -67,6 +66,38 @@ func (s *Source) ackPlainly(ctx context.Context, probes, refs []stream.ID) (acke
 	}
 	l.wire.end()
 	return acked, tried, nil
+}
+
+// ackByScript runs ackScript.
+func (s *Source) ackByScript(l *line, probes, refs []stream.ID) (acked int, tried bool, err error) {
+	l.out = l.out[:0]
+	cfg := &s.group.cfg
+	l.command("EVALSHA", ackScript.Hash(), "1", cfg.Stream, cfg.Group, s.consumer,
+		strconv.FormatInt(cfg.MinIdle.Milliseconds(), 10), string(list(probes)), string(list(refs)))
+	if err := l.send(0); err != nil {
+		return 0, true, err
+	}
+	err = l.wire.take(func(k *cursor) (err error) { acked, err = k.answer(':'); return err })
+	return acked, err == nil || !answered(err), err
+}
+
+// plainly reports whether it pays, and is possible, to acknowledge with XACK.
+func (s *Source) plainly(probes, refs []stream.ID) bool {
+	c := s.group.client
+	return s.group.untakenKey != "" && len(refs) >= c.plainFrom && len(probes) > 0 && len(probes) <= maxProbes &&
+		time.Now().UnixNano() >= c.plainAfter.Load()
+}
+
+// ackPlainly acknowledges refs with XACK, or none.
+func (s *Source) ackPlainly(l *line, probes, refs []stream.ID) (acked int, tried bool, err error) {
+	ours, err := s.stillOurs(l, probes)
+	if err != nil {
+		return 0, false, err
+	}
+	if !ours {
+		return 0, false, s.forgo(l)
+	}
+	return s.ackWatched(l, refs)
 }
 
 // stillOurs watches untaken, looks at the probes and begins the transaction.
