@@ -65,12 +65,18 @@ func TestAckPlainlyGivesWay(t *testing.T) {
 			s.claim(g, time.Hour, 0)
 		}, true},
 		"a claim": {func(s *scene, g *redisstream.Group, ids []stream.ID) {
-			s.do("XCLAIM", key, group, "a", "0", ids[2].String(), "IDLE", "100000", "JUSTID")
+			s.do("XCLAIM", key, group, "a-0", "0", ids[2].String(), "IDLE", "100000", "JUSTID")
 			s.claim(g, time.Minute, 1)
 		}, false},
 		"the group is made anew": {func(s *scene, g *redisstream.Group, _ []stream.ID) {
 			s.do("XGROUP", "DESTROY", key, group)
 			ensure(s.T, g)
+		}, false},
+		"the group is moved": {func(s *scene, g *redisstream.Group, ids []stream.ID) {
+			m := redisstream.Move{From: ids[9], To: ids[4], Read: 5, Resting: "a-"}
+			if err := g.Seek(s.Context(), m); err != nil {
+				s.Fatal(err)
+			}
 		}, false},
 		"all is flushed": {func(s *scene, _ *redisstream.Group, _ []stream.ID) { s.do("FLUSHALL") }, false},
 	} {
@@ -79,7 +85,7 @@ func TestAckPlainlyGivesWay(t *testing.T) {
 			s := newScene(t)
 			g := s.group(redisstream.Start{})
 			ensure(t, g)
-			src := s.open(g.Source("a", g.Epoch()))
+			src := s.open(g.Source("a-0", g.Epoch()))
 			s.add(1, 10)
 			ids := s.take(src, 10)
 			s.do("SET", "{events}:fanout:untaken:g", "1")
