@@ -83,12 +83,16 @@ func (s *heavy) Own(context.Context, stream.ID, int) (stream.Page, error) {
 	return stream.Page{Done: true}, nil
 }
 
+// Claim gives the last ones that are pending: they are decoded before the others
+// of their read.
 func (s *heavy) Claim(context.Context, stream.ID, time.Duration, int) (stream.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := stream.Page{Done: true}
-	for _, d := range s.pending {
-		p.Deliveries = append(p.Deliveries, d)
+	for n := s.next; n > 0 && len(p.Deliveries) < 4; n-- {
+		if d, ok := s.pending[stream.ID{Ms: n}]; ok {
+			p.Deliveries = append(p.Deliveries, d)
+		}
 	}
 	return p, nil
 }
@@ -157,31 +161,38 @@ func heavyConsumer(s *heavy, h handler.Handler) *consumer.Consumer {
 // sweep that comes meanwhile brings none of them again.
 func TestReadWhileDecoding(t *testing.T) {
 	t.Parallel()
-	s, h := newHeavy(), &noting{}
-	c := heavyConsumer(s, h)
-	s.arrives = func() { c.Claim() }
-	ctx, cancel := context.WithCancelCause(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- c.Serve(ctx) }()
-	s.given.Wait()
-	for {
-		s.mu.Lock()
-		all := s.stage == 2 && len(s.pending) == 0
-		s.mu.Unlock()
-		if all {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	for name, sweeps := range map[string]bool{"alone": false, "with a sweep": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, h := newHeavy(), &noting{}
+			c := heavyConsumer(s, h)
+			if sweeps {
+				s.arrives = c.Claim
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- c.Serve(ctx) }()
+			s.given.Wait()
+			for !s.allSettled() {
+				time.Sleep(time.Millisecond)
+			}
+			cancel(handler.ErrStopping)
+			if err := <-served; err != nil {
+				t.Fatal(err)
+			}
+			for i, id := range h.seen() {
+				if id != uint64(i+1) {
+					t.Fatalf("entry %d came as number %d of %d", id, i+1, s.next)
+				}
+			}
+		})
 	}
-	cancel(handler.ErrStopping)
-	if err := <-served; err != nil {
-		t.Fatal(err)
-	}
-	for i, id := range h.seen() {
-		if id != uint64(i+1) {
-			t.Fatalf("entry %d came as number %d of %d", id, i+1, s.next)
-		}
-	}
+}
+
+func (s *heavy) allSettled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stage == 2 && len(s.pending) == 0
 }
 
 // A stop waits for what is being decoded, and gives it back.
