@@ -16,9 +16,11 @@ import (
 )
 
 // runBare writes what a group of fanout has written, with the same driver, the
-// same tables, the same pragmas and batches of the same size: prepared
-// multi-row statements and one transaction a batch. All rows are in memory
-// before it begins. It prints what it took.
+// same tables, the same pragmas, batches of the same size and the same kind of
+// statements: one over all rows of a batch, which binds once what they share, and
+// one transaction a batch. For windows it also reads those of a batch before it
+// writes them, as whoever counts must. All rows are in memory before it begins. It
+// prints what it took.
 func runBare(args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	from := flags.String("from", "", "database that fanout has written")
@@ -122,74 +124,83 @@ func ownCPU() (time.Duration, error) {
 // rowBatches are the rows of a table in batches, in the order of their
 // entries.
 func rowBatches(source, target *sql.DB, table string, entries int) ([]func(*sql.Tx) error, error) {
-	width, rows, err := readRows(source, "SELECT * FROM "+table+" ORDER BY trade_id")
+	columns, err := plainColumns(source, table)
+	if err != nil {
+		return nil, err
+	}
+	const shared = 2 // group and epoch
+	_, identity, err := readRows(source, "SELECT DISTINCT fanout_group, fanout_epoch FROM "+table)
+	if err != nil {
+		return nil, err
+	}
+	if len(identity) != shared {
+		return nil, fmt.Errorf("table %s has rows of %d groups or epochs, want 1", table, len(identity)/shared)
+	}
+	width, rows, err := readRows(source, "SELECT "+strings.Join(columns[shared:], ", ")+" FROM "+table+" ORDER BY trade_id")
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) != entries*width {
 		return nil, fmt.Errorf("table %s has %d rows, want %d", table, len(rows)/width, entries)
 	}
-	in, err := newInserter(target, "INSERT INTO "+table+" VALUES ", width, " ON CONFLICT DO NOTHING")
-	if err != nil {
-		return nil, err
-	}
+	in := newInserter(target, table, columns, identity, " ON CONFLICT DO NOTHING")
 	var batches []func(*sql.Tx) error
 	for len(rows) > 0 {
 		part := rows[:min(batchSize*width, len(rows))]
 		rows = rows[len(part):]
-		batches = append(batches, func(tx *sql.Tx) error { return in.insert(tx, part) })
+		if err := in.prepare(part); err != nil {
+			return nil, err
+		}
+		batches = append(batches, func(tx *sql.Tx) error { return in.exec(tx, part) })
 	}
 	return batches, nil
 }
 
 // windowBatches are the identities of the entries in batches, each with the
-// windows that its entries are in. The totals are those of the end: what they
-// are makes no difference to the driver.
+// windows that its entries are in, which are read and written. The totals are
+// those of the end: what they are makes no difference to the driver.
 func windowBatches(source, target *sql.DB, skip, entries int) ([]func(*sql.Tx) error, error) {
-	columns, err := plainColumns(source, "market_minutes")
+	columns, err := plainColumns(source, "market_minutes") // fanout_group, key, window_start and the measures
 	if err != nil {
 		return nil, err
 	}
-	list := strings.Join(columns, ", ")
-	width, totals, err := readRows(source, "SELECT key, window_start, "+list+" FROM market_minutes")
+	list := strings.Join(columns[1:], ", ")
+	width, totals, err := readRows(source, "SELECT "+list+" FROM market_minutes")
 	if err != nil {
 		return nil, err
 	}
 	windows := map[string][]any{}
 	for at := 0; at < len(totals); at += width {
-		windows[fmt.Sprint(totals[at], totals[at+1])] = totals[at+2 : at+width]
+		windows[fmt.Sprint(totals[at], totals[at+1])] = totals[at : at+width]
 	}
-	_, seen, err := readRows(source, "SELECT source, ms, seq FROM fanout_seen ORDER BY ms, seq")
+	_, seen, err := readRows(source, "SELECT ms, seq FROM fanout_seen ORDER BY ms, seq")
 	if err != nil {
 		return nil, err
 	}
-	if len(seen) != 3*entries {
-		return nil, fmt.Errorf("%d entries are counted, want %d", len(seen)/3, entries)
-	}
-	identities, err := newInserter(target, "INSERT INTO fanout_seen VALUES ", 3, "")
-	if err != nil {
-		return nil, err
+	if len(seen) != 2*entries {
+		return nil, fmt.Errorf("%d entries are counted, want %d", len(seen)/2, entries)
 	}
 	var updates []string
-	for _, c := range columns {
+	for _, c := range columns[3:] {
 		updates = append(updates, c+" = excluded."+c)
 	}
-	saved, err := newInserter(target, "INSERT INTO market_minutes ("+list+") VALUES ", len(columns),
+	group := []any{"analytics"}
+	identities := newInserter(target, "fanout_seen", []string{"source", "ms", "seq"}, []any{int64(1)}, "")
+	load := &rowList{db: target, head: "SELECT " + list + " FROM market_minutes WHERE fanout_group = ? AND (window_start, key) IN (VALUES ",
+		row: "(?, ?)", tail: ")", lead: group, width: 2, stmts: map[int]*sql.Stmt{}}
+	save := newInserter(target, "market_minutes", columns, group,
 		" ON CONFLICT (fanout_group, window_start, key) DO UPDATE SET "+strings.Join(updates, ", "))
-	if err != nil {
-		return nil, err
-	}
 	x := exchange.New(exchange.Config{Seed: seed})
 	for range skip {
 		x.Next()
 	}
 	var batches []func(*sql.Tx) error
 	for len(seen) > 0 {
-		part := seen[:min(3*batchSize, len(seen))]
+		part := seen[:min(2*batchSize, len(seen))]
 		seen = seen[len(part):]
 		touched := map[string]bool{}
-		var touchedRows []any
-		for range len(part) / 3 {
+		var keys, rows []any
+		for range len(part) / 2 {
 			trade := x.Next()
 			name := fmt.Sprint(trade.MarketID, trade.Timestamp/60_000*60_000)
 			row, ok := windows[name]
@@ -198,14 +209,14 @@ func windowBatches(source, target *sql.DB, skip, entries int) ([]func(*sql.Tx) e
 			}
 			if !touched[name] {
 				touched[name] = true
-				touchedRows = append(touchedRows, row...)
+				keys, rows = append(keys, row[1], row[0]), append(rows, row...)
 			}
 		}
+		if err := errors.Join(identities.prepare(part), load.prepare(keys), save.prepare(rows)); err != nil {
+			return nil, err
+		}
 		batches = append(batches, func(tx *sql.Tx) error {
-			if err := identities.insert(tx, part); err != nil {
-				return err
-			}
-			return saved.insert(tx, touchedRows)
+			return errors.Join(identities.exec(tx, part), load.read(tx, keys), save.exec(tx, rows))
 		})
 	}
 	return batches, nil

@@ -6,40 +6,74 @@ import (
 	"strings"
 )
 
-// inserter is one INSERT, prepared for many rows and for one.
-type inserter struct {
-	width     int
-	many, one *sql.Stmt
+// rowList is one statement over a list of rows, prepared for each length that
+// comes up: a batch is one statement.
+type rowList struct {
+	db              *sql.DB
+	head, row, tail string
+	lead            []any // variables that all rows share
+	width           int   // variables of a row besides
+	stmts           map[int]*sql.Stmt
+	args            []any
 }
 
-// rowsAtOnce are those of one statement.
-const rowsAtOnce = 250
-
-func newInserter(db *sql.DB, head string, width int, tail string) (*inserter, error) {
-	row := "(" + strings.Repeat("?, ", width-1) + "?)"
-	one, err := db.Prepare(head + row + tail)
-	if err != nil {
-		return nil, fmt.Errorf("prepare insert: %w", err)
+// newInserter inserts rows into a table. The first columns have the shared values
+// in each of them.
+func newInserter(db *sql.DB, table string, columns []string, shared []any, tail string) *rowList {
+	row := "("
+	for i := range shared {
+		row += fmt.Sprintf("?%d, ", i+1)
 	}
-	many, err := db.Prepare(head + strings.Repeat(row+", ", rowsAtOnce-1) + row + tail)
-	if err != nil {
-		return nil, fmt.Errorf("prepare insert: %w", err)
+	width := len(columns) - len(shared)
+	return &rowList{
+		db: db, head: "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES ",
+		row: row + strings.Repeat("?, ", width-1) + "?)", tail: tail,
+		lead: shared, width: width, stmts: map[int]*sql.Stmt{},
 	}
-	return &inserter{width: width, many: many, one: one}, nil
 }
 
-func (in *inserter) insert(tx *sql.Tx, values []any) error {
-	for len(values) > 0 {
-		stmt, n := in.many, rowsAtOnce*in.width
-		if len(values) < n {
-			stmt, n = in.one, in.width
-		}
-		if _, err := tx.Stmt(stmt).Exec(values[:n]...); err != nil {
-			return err
-		}
-		values = values[n:]
+// statement returns the statement for the rows in values, and its variables.
+func (l *rowList) statement(tx *sql.Tx, values []any) (*sql.Stmt, []any, error) {
+	n := len(values) / l.width
+	if l.stmts[n] == nil {
+		return nil, nil, fmt.Errorf("no statement for %d rows", n)
+	}
+	l.args = append(append(l.args[:0], l.lead...), values...)
+	return tx.Stmt(l.stmts[n]), l.args, nil
+}
+
+// prepare makes the statement for the rows in values.
+func (l *rowList) prepare(values []any) (err error) {
+	n := len(values) / l.width
+	if n > 0 && l.stmts[n] == nil {
+		l.stmts[n], err = l.db.Prepare(l.head + strings.Repeat(l.row+", ", n-1) + l.row + l.tail)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare for %d rows: %w", n, err)
 	}
 	return nil
+}
+
+func (l *rowList) exec(tx *sql.Tx, values []any) error {
+	stmt, args, err := l.statement(tx, values)
+	if err == nil {
+		_, err = stmt.Exec(args...)
+	}
+	return err
+}
+
+// read runs a query and takes all that it gives.
+func (l *rowList) read(tx *sql.Tx, values []any) error {
+	stmt, args, err := l.statement(tx, values)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.Query(args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return scanAll(rows, func([]any) {})
 }
 
 // readRows returns the values of all rows one after the other.
@@ -49,22 +83,30 @@ func readRows(db *sql.DB, query string) (width int, values []any, err error) {
 		return 0, nil, fmt.Errorf("read rows: %w", err)
 	}
 	defer rows.Close()
+	err = scanAll(rows, func(row []any) {
+		width = len(row)
+		values = append(values, row...)
+	})
+	return width, values, err
+}
+
+// scanAll hands over each row; it is overwritten by the next one.
+func scanAll(rows *sql.Rows, use func(row []any)) error {
 	names, err := rows.Columns()
 	if err != nil {
-		return 0, nil, err
+		return fmt.Errorf("read rows: %w", err)
 	}
-	width = len(names)
-	row, into := make([]any, width), make([]any, width)
+	row, into := make([]any, len(names)), make([]any, len(names))
 	for i := range row {
 		into[i] = &row[i]
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return 0, nil, fmt.Errorf("read rows: %w", err)
+			return fmt.Errorf("read rows: %w", err)
 		}
-		values = append(values, row...)
+		use(row)
 	}
-	return width, values, rows.Err()
+	return rows.Err()
 }
 
 // plainColumns are the columns of a table that are not computed.

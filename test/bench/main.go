@@ -38,7 +38,7 @@ type options struct {
 	fanout, json, svg, dir                                string
 	profiles                                              string
 	profileSeconds                                        int
-	parts                                                 bool
+	parts, isolation                                      bool
 }
 
 // what can be measured, in this order.
@@ -63,6 +63,7 @@ func parseOptions(args []string, errors io.Writer) (o options, err error) {
 	f.StringVar(&o.dir, "dir", "", "folder for databases and other files, on the disk that is to be measured; empty: the system's for temporary files")
 	f.StringVar(&o.profiles, "profiles", "", "folder for profiles of fanout's processor time, one for each number of groups; they cost a little")
 	f.IntVar(&o.profileSeconds, "profile-seconds", 2, "length of a profile")
+	f.BoolVar(&o.isolation, "isolation", false, "measure, instead of all else, healthy groups beside others that hang, fail, are slow and are restarted")
 	f.BoolVar(&o.parts, "parts", false, "run the Go benchmarks of the packages as well")
 	o.with = map[string]string{}
 	f.Func("with", "`KEY=VALUE` for the defaults of fanout's manifest, such as 'batch={size: 256}'; may be repeated", func(text string) error {
@@ -203,6 +204,7 @@ func (b *bench) measure(ctx context.Context, r *result) (err error) {
 		wanted bool
 		run    func() error
 	}{
+		{b.opts.isolation, func() (err error) { r.Isolation, err = b.isolation(ctx); return err }},
 		{b.wants("deliveries"), func() (err error) { r.Deliveries, err = b.deliveries(ctx); return err }},
 		{b.wants("live"), func() (err error) { r.Live, err = b.live(ctx); return err }},
 		{b.wants("stores"), func() (err error) { r.Stores, err = b.stores(ctx); return err }},
@@ -218,4 +220,6 @@ func (b *bench) measure(ctx context.Context, r *result) (err error) {
 	return nil
 }
 
-func (b *bench) wants(kind string) bool { return slices.Contains(b.opts.only, kind) }
+func (b *bench) wants(kind string) bool {
+	return !b.opts.isolation && slices.Contains(b.opts.only, kind)
+}

@@ -13,16 +13,17 @@ import (
 
 // result is everything that was measured.
 type result struct {
-	Machine    machine        `json:"machine"`
-	Rounds     int            `json:"rounds"`
-	Entries    int            `json:"entries"`
-	EntryBytes float64        `json:"entry_bytes"` // in a reply, on average
-	Seconds    float64        `json:"seconds"`     // that all of it took
-	Deliveries []*series      `json:"deliveries,omitempty"`
-	Live       []*liveSeries  `json:"live,omitempty"`
-	Stores     []*storeSeries `json:"stores,omitempty"`
-	Idle       *idle          `json:"idle,omitempty"`
-	Crowd      *crowd         `json:"crowd,omitempty"`
+	Machine    machine            `json:"machine"`
+	Rounds     int                `json:"rounds"`
+	Entries    int                `json:"entries"`
+	EntryBytes float64            `json:"entry_bytes"` // in a reply, on average
+	Seconds    float64            `json:"seconds"`     // that all of it took
+	Deliveries []*series          `json:"deliveries,omitempty"`
+	Live       []*liveSeries      `json:"live,omitempty"`
+	Stores     []*storeSeries     `json:"stores,omitempty"`
+	Idle       *idle              `json:"idle,omitempty"`
+	Isolation  []*isolationSeries `json:"isolation,omitempty"`
+	Crowd      *crowd             `json:"crowd,omitempty"`
 }
 
 // write writes the figures and the plot.

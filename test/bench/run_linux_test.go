@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,51 @@ func TestRun(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "fanout-bench-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("files are left: %v, %v", left, err)
+	}
+}
+
+// TestIsolationRun: the measured groups get everything while those beside them
+// hang, fail, are slow and are restarted.
+func TestIsolationRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts, err := parseOptions([]string{
+		"-isolation", "-entries", "2000", "-deliveries", "8000", "-rounds", "1", "-rate", "500", "-dir", dir, "-json", filepath.Join(dir, "bench.json"), "-svg", "",
+	}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.live = 1200 * time.Millisecond
+	var out bytes.Buffer
+	if err := run(t.Context(), opts, &out, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(opts.json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Isolation) != 2 || len(r.Deliveries)+len(r.Live)+len(r.Stores) > 0 || r.Idle != nil {
+		t.Fatalf("measured is something else than isolation:\n%s", text)
+	}
+	for i, beside := range []string{theHealthy, theTroubled} {
+		s := r.Isolation[i]
+		if s.Beside != beside || len(s.Rounds) != 1 {
+			t.Fatalf("row %d: %+v, want one round beside %s groups", i, s, beside)
+		}
+		one := s.Rounds[0]
+		if one.Count != isolationGroups*600 || !(one.Rate > 0) || !(s.P99.Median > 0) || !(s.P99Ratio.Median > 0) || !(s.RateRatio.Median > 0) {
+			t.Errorf("beside %s groups: %+v", beside, s)
+		}
+		if restarted := one.Restarts > 0; restarted != (beside == theTroubled) {
+			t.Errorf("beside %s groups: %d restarts", beside, one.Restarts)
+		}
+		if !strings.Contains(out.String(), "beside 4 "+beside) {
+			t.Errorf("the tables lack the groups beside %s ones:\n%s", beside, &out)
+		}
 	}
 }
 

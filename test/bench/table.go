@@ -38,6 +38,15 @@ func (r *result) print(out io.Writer) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.Rate.whole(), s.Ratio.percent(), s.CPU.fine(), known(s.Peak.Max, "%.0f"))
 		}
 	}
+	if len(r.Isolation) > 0 {
+		first := r.Isolation[0]
+		fmt.Fprintf(w, "\n%d GROUPS, %d/s\tp50 us\tp99 us\tLONGEST STALL us\tOF A BACKLOG OF %d, DELIVERIES/S\tp99 TO HEALTHY\tRATE TO HEALTHY\n",
+			first.Groups, first.PerSecond, first.Backlog)
+		for _, s := range r.Isolation {
+			fmt.Fprintf(w, "beside %d %s\t%s\t%s\t%.0f\t%s\t%s\t%s\n", s.Groups, s.Beside, s.P50.whole(), s.P99.whole(), s.Stall.Max,
+				s.Rate.whole(), s.P99Ratio.fine(), s.RateRatio.fine())
+		}
+	}
 	w.Flush()
 	if r.Idle != nil {
 		fmt.Fprintf(out, "\nidle, %d groups over %.0f s: client %.2f %% of a core, redis-server %.2f %%, %.0f MiB\n",

@@ -1,5 +1,5 @@
-// Command probefanout is fanout with the handler "probe" beside its own. It
-// writes what was measured to the file that FANOUT_BENCH_REPORT names.
+// Command probefanout is fanout with the handlers "probe" and "trouble" beside its
+// own. It writes what was measured to the file that FANOUT_BENCH_REPORT names.
 package main
 
 import (
@@ -15,6 +15,7 @@ func main() {
 	var recorder probe.Recorder
 	r := builtin.Registry()
 	r.Register("probe", probe.Factory(&recorder))
+	r.Register("trouble", probe.Trouble())
 	code := cli.Main(r)
 	if name := os.Getenv("FANOUT_BENCH_REPORT"); name != "" {
 		if err := recorder.WriteFile(name); err != nil {
