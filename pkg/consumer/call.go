@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"example.com/fanout/pkg/deadletter"
@@ -72,6 +73,7 @@ func (l *loop) nextCall(now time.Time) *call {
 func (l *loop) start(c *call, now time.Time) {
 	t := l.cfg.Telemetry
 	batch := l.batch()
+	batch.Deliveries = slices.Grow(batch.Deliveries, len(c.items))
 	batch.LowWater = l.cfg.LowWater()
 	c.batch = batch
 	retries := 0
