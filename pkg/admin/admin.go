@@ -19,14 +19,17 @@
 //	POST   /v1/reload                      Reloaded, or 422 with the faults; ?dry_run=1 changes nothing
 //	GET    /v1/config                      the manifest that runs, with defaults, secrets masked
 //	GET    /v1/groups/{name}/windows       WindowPage; ?key= (several) since= until= after= limit=
-//	GET    /v1/groups/{name}/windows/keys  KeyPage; ?by= since= limit=
+//	GET    /v1/groups/{name}/windows/keys  KeyPage; ?by= since= until= limit=
 //	GET    /v1/events                      server-sent events, ?group= recent=; as a list with Accept: application/json
 //	GET    /v1/watch                       server-sent events: all groups each second, and those of /v1/events; ?recent=
 //	GET    /live/{name}                    the events of a group as server-sent events, by its handler
 //	GET    /                               the page
 //	GET    /debug/pprof/...                Go profiles, where that is switched on
 //
-// Every error is JSON: {"error": "...", "hint": "what to do"}.
+// Every error is JSON: {"error": "...", "hint": "what to do"}. A query with a name
+// that its path does not know, with one twice or with an empty value is an error.
+// Streams of server-sent events end with "refused" when the token is not valid any
+// more, and with "gone" when their group has left the manifest.
 //
 // Who gets an answer:
 //   - The Host header must name the server: localhost, a loopback address, the

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -21,12 +22,21 @@ type problem struct {
 func fail(w http.ResponseWriter, status int, p problem) { answer(w, status, p) }
 
 func answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil { // a number that JSON does not have
+	body, err := encode(v)
+	if err != nil {
 		status = http.StatusInternalServerError
-		body, _ = json.Marshal(problem{Error: "encode the answer: " + err.Error(), Hint: "report this as a bug"})
+		body, _ = encode(problem{Error: err.Error(), Hint: "report this as a bug"})
 	}
-	write(w, status, "application/json", append(body, '\n'))
+	write(w, status, "application/json", body)
+}
+
+// encode is a line of JSON. Its error is about a number that JSON does not have.
+func encode(v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	return append(body, '\n'), nil
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strconv"
 	"time"
 )
 
@@ -60,8 +59,9 @@ type LetterPage struct {
 
 // LetterCount is what became of letters, or with DryRun what would.
 type LetterCount struct {
-	DryRun  bool  `json:"dry_run"`
-	Letters int64 `json:"letters"`
+	DryRun  bool   `json:"dry_run"`
+	Letters int64  `json:"letters"`
+	Last    string `json:"last"` // the last ID that was meant, "" for none: with it as "to" the same request means these, and none that came later
 }
 
 // letterRequest is the body of a replay or a purge.
@@ -78,19 +78,14 @@ const (
 	letterTimeout  = 20 * time.Second // of a page
 )
 
-func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	limit := defaultLetters
-	if text := query.Get("limit"); text != "" {
-		var err error
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxLetters {
-			s.letterProblem(w, r, fmt.Errorf("%w: limit %.40q: want a number from 1 to %d", ErrRequest, text, maxLetters))
-			return
-		}
+func (s *Server) letters(w http.ResponseWriter, r *http.Request, asked *query) {
+	limit := asked.number("limit", defaultLetters, 1, maxLetters)
+	if asked.refused(w) {
+		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), letterTimeout)
 	defer cancel()
-	page, err := s.cfg.Letters.List(ctx, r.PathValue("name"), queryOf(query), limit)
+	page, err := s.cfg.Letters.List(ctx, r.PathValue("name"), queryOf(asked.values), limit)
 	if err != nil {
 		s.letterProblem(w, r, err)
 		return

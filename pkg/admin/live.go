@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 )
 
 // Live streams the events of groups. Its method is called from many goroutines
@@ -14,22 +16,39 @@ type Live interface {
 	Live(group string) (http.Handler, error)
 }
 
-// live hands a request on to the group's own stream, which ends with the
-// server.
-func (s *Server) live(w http.ResponseWriter, r *http.Request) {
-	stream, err := s.cfg.Live.Live(r.PathValue("name"))
+// live hands a request on to the group's own stream, which ends with the server,
+// with the group, and when the client's token is not valid any more.
+func (s *Server) live(w http.ResponseWriter, r *http.Request, _ *query) {
+	name := r.PathValue("name")
+	stream, err := s.cfg.Live.Live(name)
 	if err != nil {
 		s.operatorProblem(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
+	streams := func() bool {
+		_, err := s.cfg.Live.Live(name)
+		return err == nil
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
 	go func() {
-		select {
-		case <-s.ending:
-			cancel()
-		case <-ctx.Done():
+		check := time.NewTicker(checkEvery)
+		defer check.Stop()
+		for {
+			select {
+			case <-check.C:
+				if why := s.mayGoOn(r, streams); why != nil {
+					cancel(why)
+				}
+			case <-s.ending:
+				cancel(nil)
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	stream.ServeHTTP(w, r.WithContext(ctx))
+	if why := context.Cause(ctx); errors.Is(why, errTokenGone) || errors.Is(why, errGroupGone) {
+		_ = sendTo(w, farewell(why))
+	}
 }

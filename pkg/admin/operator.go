@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"example.com/fanout/pkg/stream"
@@ -188,13 +187,13 @@ const (
 )
 
 // operatorRoutes adds the paths of an Operator.
-func (s *Server) operatorRoutes(table map[string]map[string]http.HandlerFunc) {
+func (s *Server) operatorRoutes(table map[string]methods) {
 	for _, verb := range []Verb{Pause, Resume, Stop, Start} {
-		table["/v1/groups/{name}/"+string(verb)] = map[string]http.HandlerFunc{"POST": s.steer(verb)}
+		table["/v1/groups/{name}/"+string(verb)] = methods{"POST": plain(s.steer(verb))}
 	}
-	table["/v1/groups/{name}/position"] = map[string]http.HandlerFunc{"GET": s.position, "PUT": s.seek}
-	table["/v1/groups/{name}/pending"] = map[string]http.HandlerFunc{"GET": s.pending}
-	table["/v1/explain/{id}"] = map[string]http.HandlerFunc{"GET": s.explain}
+	table["/v1/groups/{name}/position"] = methods{"GET": plain(s.position), "PUT": plain(s.seek)}
+	table["/v1/groups/{name}/pending"] = methods{"GET": takes(s.pending, "consumer", "min_idle", "after", "limit")}
+	table["/v1/explain/{id}"] = methods{"GET": takes(s.explain, "stream")}
 }
 
 func (s *Server) steer(verb Verb) http.HandlerFunc {
@@ -252,27 +251,13 @@ func (s *Server) seek(w http.ResponseWriter, r *http.Request) {
 	s.answerOperator(w, r, done, err)
 }
 
-func (s *Server) pending(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	q := PendingQuery{Consumer: query.Get("consumer"), Limit: defPendingAsk}
-	var err error
-	if text := query.Get("min_idle"); text != "" {
-		if q.MinIdle, err = time.ParseDuration(text); err != nil || q.MinIdle < 0 {
-			s.operatorProblem(w, r, fmt.Errorf("%w: min_idle %.40q: want a duration as 90s", ErrRequest, text))
-			return
-		}
+func (s *Server) pending(w http.ResponseWriter, r *http.Request, asked *query) {
+	q := PendingQuery{
+		Consumer: asked.text("consumer"), MinIdle: asked.duration("min_idle"), After: asked.id("after"),
+		Limit: asked.number("limit", defPendingAsk, 1, maxPendingAsk),
 	}
-	if text := query.Get("after"); text != "" {
-		if q.After, err = stream.ParseID(text); err != nil {
-			s.operatorProblem(w, r, fmt.Errorf("%w: after: %w", ErrRequest, err))
-			return
-		}
-	}
-	if text := query.Get("limit"); text != "" {
-		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > maxPendingAsk {
-			s.operatorProblem(w, r, fmt.Errorf("%w: limit %.40q: want a number from 1 to %d", ErrRequest, text, maxPendingAsk))
-			return
-		}
+	if asked.refused(w) {
+		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
 	defer cancel()
@@ -281,7 +266,7 @@ func (s *Server) pending(w http.ResponseWriter, r *http.Request) {
 	s.answerOperator(w, r, page, err)
 }
 
-func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+func (s *Server) explain(w http.ResponseWriter, r *http.Request, asked *query) {
 	id, err := stream.ParseID(r.PathValue("id"))
 	if err != nil {
 		s.operatorProblem(w, r, fmt.Errorf("%w: %w", ErrRequest, err))
@@ -289,7 +274,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
 	defer cancel()
-	e, err := s.cfg.Operator.Explain(ctx, id, r.URL.Query().Get("stream"))
+	e, err := s.cfg.Operator.Explain(ctx, id, asked.text("stream"))
 	e.Streams, e.Groups = orEmpty(e.Streams), orEmpty(e.Groups)
 	s.answerOperator(w, r, e, err)
 }

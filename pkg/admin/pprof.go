@@ -14,7 +14,7 @@ import (
 const maxProfile = 5 * time.Minute
 
 // profiles adds Go's own profiles to the table. They set their own deadlines.
-func profiles(table map[string]map[string]http.HandlerFunc) {
+func profiles(table map[string]methods) {
 	for path, handle := range map[string]http.HandlerFunc{
 		"/debug/pprof":         pprof.Index,
 		"/debug/pprof/cmdline": pprof.Cmdline,
@@ -23,7 +23,7 @@ func profiles(table map[string]map[string]http.HandlerFunc) {
 		"/debug/pprof/trace":   pprof.Trace,
 		"/debug/pprof/{name}":  profile,
 	} {
-		table[path] = map[string]http.HandlerFunc{"GET": forSeconds(handle)}
+		table[path] = methods{"GET": lenient(forSeconds(handle))}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"example.com/fanout/pkg/manifest"
@@ -49,9 +48,9 @@ func takesLong(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longAnswer)) // without it the bound stays
 }
 
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	dryRun, ok := flag(w, r, "dry_run")
-	if !ok {
+func (s *Server) reload(w http.ResponseWriter, r *http.Request, asked *query) {
+	dryRun := asked.flag("dry_run")
+	if asked.refused(w) {
 		return
 	}
 	takesLong(w)
@@ -68,19 +67,6 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		p.Hint = "nothing has changed; fanout check shows the faults, correct them and reload again"
 	}
 	fail(w, http.StatusUnprocessableEntity, p)
-}
-
-// flag is a boolean of the query, false when it is not there.
-func flag(w http.ResponseWriter, r *http.Request, name string) (value, ok bool) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return false, true
-	}
-	value, err := strconv.ParseBool(text)
-	if err != nil {
-		fail(w, http.StatusBadRequest, problem{Error: name + " is neither true nor false", Hint: "write ?" + name + "=1"})
-	}
-	return value, err == nil
 }
 
 func (s *Server) config(w http.ResponseWriter, _ *http.Request) {

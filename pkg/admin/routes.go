@@ -16,51 +16,54 @@ import (
 
 // routes is the table of the API.
 func (s *Server) routes() http.Handler {
-	table := map[string]map[string]http.HandlerFunc{
-		"/healthz":                  {"GET": s.healthz},
-		"/readyz":                   {"GET": s.readyz},
-		"/v1/groups":                {"GET": s.groups},
-		"/v1/groups/{name}":         {"GET": s.group},
-		"/v1/groups/{name}/restart": {"POST": s.restart},
+	table := map[string]methods{
+		"/healthz":                  {"GET": lenient(s.healthz)},
+		"/readyz":                   {"GET": lenient(s.readyz)},
+		"/v1/groups":                {"GET": plain(s.groups)},
+		"/v1/groups/{name}":         {"GET": plain(s.group)},
+		"/v1/groups/{name}/restart": {"POST": plain(s.restart)},
 	}
 	if s.cfg.Process != nil {
-		table["/v1/reload"] = map[string]http.HandlerFunc{"POST": s.reload}
-		table["/v1/config"] = map[string]http.HandlerFunc{"GET": s.config}
+		table["/v1/reload"] = methods{"POST": takes(s.reload, "dry_run")}
+		table["/v1/config"] = methods{"GET": plain(s.config)}
 	}
 	if s.cfg.Letters != nil {
-		table["/v1/groups/{name}/dead"] = map[string]http.HandlerFunc{"GET": s.letters, "DELETE": s.purge}
-		table["/v1/groups/{name}/dead/{id}"] = map[string]http.HandlerFunc{"GET": s.letter}
-		table["/v1/groups/{name}/dead/replay"] = map[string]http.HandlerFunc{"POST": s.replay}
+		table["/v1/groups/{name}/dead"] = methods{
+			"GET":    takes(s.letters, "id...", "reason...", "since", "until", "from", "to", "error", "limit"),
+			"DELETE": plain(s.purge),
+		}
+		table["/v1/groups/{name}/dead/{id}"] = methods{"GET": plain(s.letter)}
+		table["/v1/groups/{name}/dead/replay"] = methods{"POST": plain(s.replay)}
 	}
 	if s.cfg.Operator != nil {
 		s.operatorRoutes(table)
 	}
 	if s.cfg.Feed != nil {
-		table["/v1/events"] = map[string]http.HandlerFunc{"GET": s.events}
-		table["/v1/watch"] = map[string]http.HandlerFunc{"GET": s.watch}
+		table["/v1/events"] = methods{"GET": takes(s.events, "group", "recent")}
+		table["/v1/watch"] = methods{"GET": takes(s.watch, "recent")}
 	}
 	if s.cfg.Windows != nil {
-		table["/v1/groups/{name}/windows"] = map[string]http.HandlerFunc{"GET": s.windows}
-		table["/v1/groups/{name}/windows/keys"] = map[string]http.HandlerFunc{"GET": s.windowKeys}
+		table["/v1/groups/{name}/windows"] = methods{"GET": takes(s.windows, "key...", "since", "until", "after", "limit")}
+		table["/v1/groups/{name}/windows/keys"] = methods{"GET": takes(s.windowKeys, "by", "since", "until", "limit")}
 	}
 	if s.cfg.Live != nil {
-		table["/live/{name}"] = map[string]http.HandlerFunc{"GET": s.live}
+		table["/live/{name}"] = methods{"GET": takes(s.live, "where", "mark", "recent", "after")}
 	}
 	if s.cfg.Metrics != nil {
-		table["/metrics"] = map[string]http.HandlerFunc{"GET": s.cfg.Metrics.ServeHTTP}
+		table["/metrics"] = methods{"GET": lenient(s.cfg.Metrics.ServeHTTP)}
 	}
 	if s.cfg.Pprof {
 		profiles(table)
 	}
 	mux := http.NewServeMux()
 	for pattern, methods := range table {
-		mux.Handle(pattern, byMethod(methods))
+		mux.Handle(pattern, methods)
 	}
 	for path, file := range s.cfg.Page {
 		if path == "/" {
 			path = "/{$}" // that path alone
 		}
-		mux.Handle(path, byMethod(map[string]http.HandlerFunc{"GET": file.ServeHTTP}))
+		mux.Handle(path, methods{"GET": lenient(file.ServeHTTP)})
 	}
 	unknownPath := notFound("there are " + strings.Join(slices.Sorted(maps.Keys(table)), ", "))
 	mux.HandleFunc("/", unknownPath)
@@ -74,24 +77,25 @@ func (s *Server) routes() http.Handler {
 	})
 }
 
-func byMethod(methods map[string]http.HandlerFunc) http.Handler {
-	allowed := slices.Sorted(maps.Keys(methods))
-	if methods["GET"] != nil {
+// methods are the endpoints of one path.
+type methods map[string]endpoint
+
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == "HEAD" {
+		method = "GET"
+	}
+	if e, ok := m[method]; ok {
+		e.serve(w, r)
+		return
+	}
+	allowed := slices.Sorted(maps.Keys(m))
+	if slices.Contains(allowed, "GET") {
 		allowed = append(allowed, "HEAD")
 	}
 	allow := strings.Join(allowed, ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
-		if method == "HEAD" {
-			method = "GET"
-		}
-		if handle := methods[method]; handle != nil {
-			handle(w, r)
-			return
-		}
-		w.Header().Set("Allow", allow)
-		fail(w, http.StatusMethodNotAllowed, problem{Error: "method not allowed here", Hint: "use " + allow})
-	})
+	w.Header().Set("Allow", allow)
+	fail(w, http.StatusMethodNotAllowed, problem{Error: "method not allowed here", Hint: "use " + allow})
 }
 
 func notFound(hint string) http.HandlerFunc {
@@ -150,6 +154,10 @@ type GroupList struct {
 }
 
 func (s *Server) groups(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, s.groupList())
+}
+
+func (s *Server) groupList() GroupList {
 	list := GroupList{Groups: slices.Clone(s.controller.Groups())}
 	if list.Groups == nil {
 		list.Groups = []GroupStatus{}
@@ -160,7 +168,7 @@ func (s *Server) groups(w http.ResponseWriter, _ *http.Request) {
 	if s.cfg.Process != nil {
 		list.Reload = s.cfg.Process.LastReload()
 	}
-	answer(w, http.StatusOK, list)
+	return list
 }
 
 func (s *Server) group(w http.ResponseWriter, r *http.Request) {

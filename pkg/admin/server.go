@@ -44,8 +44,10 @@ type Server struct {
 	logger     *slog.Logger
 	handler    http.Handler
 	unread     telemetry.Repeat // the token's file cannot be read
-	followers  chan struct{}    // holds one for each client of the live feed
-	ending     chan struct{}    // closed when Serve is asked to end
+	followers  chan struct{}    // holds one for each client of the event feed
+	reads      chan struct{}    // holds one for each read of windows
+	shown      shownGroups
+	ending     chan struct{} // closed when Serve is asked to end
 }
 
 const (
@@ -64,7 +66,7 @@ const (
 func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, controller: cfg.Controller, logger: cfg.Logger,
-		followers: make(chan struct{}, maxFollowers), ending: make(chan struct{}),
+		followers: make(chan struct{}, maxFollowers), reads: make(chan struct{}, windowReads), ending: make(chan struct{}),
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -117,7 +119,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	served := make(chan struct{})
 	g.Go(func() error {
 		defer close(served)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(bound(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve admin requests: %w", err)
 		}
 		return nil

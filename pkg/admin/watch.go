@@ -4,8 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
+	"sync"
 	"time"
 )
 
@@ -20,64 +19,59 @@ type Watched struct {
 	Version  string    `json:"version"`
 	ReadOnly bool      `json:"read_only"` // it changes nothing
 	Time     time.Time `json:"time"`      // by the server's clock
+	Pace     int64     `json:"pace_ms"`   // between two lists of groups, as things stand
 }
 
-// watch sends server-sent events until the client goes: "server" once (Watched),
-// "groups" each second (GroupList with the time), "dropped", and without a name
-// those of /v1/events.
-func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
-	recent := 0
-	if text := r.URL.Query().Get("recent"); text != "" {
-		var err error
-		if recent, err = strconv.Atoi(text); err != nil || recent < 0 || recent > maxRecent {
-			fail(w, http.StatusBadRequest, problem{Error: fmt.Sprintf("recent %.40q", text), Hint: fmt.Sprintf("want a number from 0 to %d", maxRecent)})
-			return
-		}
-	}
-	send, leave, ok := s.sends(w)
-	if !ok {
+// watch sends server-sent events until the client goes: "server" first (Watched),
+// "groups" each second (GroupList with the time and the pace), "dropped", and
+// without a name those of /v1/events. "refused" is the last one when the token is
+// not valid any more.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request, asked *query) {
+	recent := asked.number("recent", 0, 0, maxRecent)
+	if asked.refused(w) {
 		return
 	}
-	defer leave()
-	follower := s.cfg.Feed.Follow("", recent)
-	defer follower.Close()
-	hello := named("server", Watched{Version: s.cfg.Version, ReadOnly: s.cfg.ReadOnly, Time: time.Now()})
-	if r.Method == http.MethodHead || send(hello) != nil {
-		return
-	}
-	look := time.NewTimer(0)
-	defer look.Stop()
-	for {
-		var text []byte
-		select {
-		case <-follower.Ready():
-			text = serverSent(follower.Next())
-		case <-look.C:
-			text = named("groups", s.groupsNow())
-			look.Reset(max(watchEvery, time.Duration(len(text))*time.Second/watchPace))
-		case <-r.Context().Done():
-			return
-		case <-s.ending:
-			return
-		}
-		if send(text) != nil {
-			return
-		}
-	}
+	hello := named("server", Watched{Version: s.cfg.Version, ReadOnly: s.cfg.ReadOnly, Time: time.Now(), Pace: s.shown.now(s).pace.Milliseconds()})
+	s.follow(w, r, feedStream{first: hello, recent: recent, groups: true})
 }
 
 // watchedGroups is what watch sends each second.
 type watchedGroups struct {
-	Time   time.Time     `json:"time"`
-	Groups []GroupStatus `json:"groups"`
+	Time time.Time `json:"time"`
+	Pace int64     `json:"pace_ms"` // until the next one
+	GroupList
 }
 
-func (s *Server) groupsNow() watchedGroups {
-	groups := slices.Clone(s.controller.Groups())
-	for i := range groups {
-		groups[i].complete()
+// shownGroups are the groups as all clients of /v1/watch are shown them, at common
+// moments: there is one list for all, however many they are.
+type shownGroups struct {
+	mu   sync.Mutex
+	last shown
+}
+
+// shown is one list.
+type shown struct {
+	text []byte        // the whole event
+	pace time.Duration // between two
+	next time.Time     // when it is out of date
+}
+
+func (g *shownGroups) now(s *Server) shown {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if now.Before(g.last.next) {
+		return g.last
 	}
-	return watchedGroups{Time: time.Now(), Groups: orEmpty(groups)}
+	groups := watchedGroups{Time: now, Pace: g.last.pace.Milliseconds(), GroupList: s.groupList()}
+	text := named("groups", groups)
+	pace := max(watchEvery, (time.Duration(len(text)) * time.Second / watchPace).Truncate(watchEvery))
+	if pace != g.last.pace {
+		groups.Pace = pace.Milliseconds()
+		text = named("groups", groups)
+	}
+	g.last = shown{text: text, pace: pace, next: now.Add(pace - now.Sub(now.Truncate(pace)))}
+	return g.last
 }
 
 // named is one server-sent event with a name.

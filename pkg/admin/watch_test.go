@@ -44,7 +44,7 @@ func watch(t *testing.T, url string, header ...string) (next func() sent) {
 		t.Fatalf("%s answers %s: %s", url, resp.Status, body)
 	}
 	in := bufio.NewScanner(resp.Body)
-	in.Buffer(nil, 1<<20)
+	in.Buffer(nil, 4<<20)
 	return func() sent {
 		t.Helper()
 		name := ""
@@ -245,8 +245,9 @@ func TestWindows(t *testing.T) {
 			is := q.(admin.WindowQuery)
 			return is.Since.Equal(at) && is.Until.Equal(time.Date(2025, 11, 24, 0, 0, 0, 5e8, time.UTC)) && fmt.Sprint(is.Keys) == "[m-1 ]" && len(is.Keys) == 2 && is.After == "5.ta" && is.Limit == 7
 		},
-		"/v1/groups/analytics/windows?since=-90m": func(q any) bool { return near(q.(admin.WindowQuery).Since, time.Now().Add(-90*time.Minute)) },
-		"/v1/groups/analytics/windows?since=0":    func(q any) bool { return q.(admin.WindowQuery).Since.Equal(time.UnixMilli(0)) },
+		"/v1/groups/analytics/windows?since=2025-11-23T02:00:00.123+02:00": func(q any) bool { return q.(admin.WindowQuery).Since.Equal(at) },
+		"/v1/groups/analytics/windows?since=-90m":                          func(q any) bool { return near(q.(admin.WindowQuery).Since, time.Now().Add(-90*time.Minute)) },
+		"/v1/groups/analytics/windows?since=0":                             func(q any) bool { return q.(admin.WindowQuery).Since.Equal(time.UnixMilli(0)) },
 		"/v1/groups/analytics/windows/keys": func(q any) bool {
 			is := q.(admin.KeyQuery)
 			return near(is.Since, time.Now().Add(-time.Hour)) && is.By == "" && is.Limit == 20

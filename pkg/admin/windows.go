@@ -2,11 +2,9 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -14,7 +12,7 @@ import (
 // called from many goroutines at once; they read the group's store and never
 // keep its writer waiting. A name that no group has is [ErrUnknownGroup], a
 // request that cannot be understood [ErrRequest], a group that keeps no windows a
-// [*Refused].
+// [*Refused], one whose store is away an [*Away].
 type Windows interface {
 	// Windows returns windows in the order of their start, then their key.
 	Windows(ctx context.Context, group string, q WindowQuery) (WindowPage, error)
@@ -22,6 +20,14 @@ type Windows interface {
 	// Keys returns the keys whose windows come to the most, that one first.
 	Keys(ctx context.Context, group string, q KeyQuery) (KeyPage, error)
 }
+
+// Away is the error about something that is not there now.
+type Away struct {
+	Reason string
+	Hint   string // what to do
+}
+
+func (e *Away) Error() string { return e.Reason }
 
 // WindowQuery says which windows are wanted.
 type WindowQuery struct {
@@ -36,6 +42,7 @@ type WindowQuery struct {
 type KeyQuery struct {
 	By    string    // the measure that they are ordered by; "" is the first sum, else the first count
 	Since time.Time // of windows that begin then or later
+	Until time.Time // and before; zero: no end
 	Limit int
 }
 
@@ -68,7 +75,7 @@ type WindowPage struct {
 
 // Window is one window.
 type Window struct {
-	Key    any            `json:"key"` // a text or an integer
+	Key    any            `json:"key"` // a text or an integer; one beyond 2^53 is a text too
 	Start  time.Time      `json:"start"`
 	Values map[string]any `json:"values"` // by measure; null: no event had a value
 }
@@ -91,7 +98,9 @@ type WindowKey struct {
 }
 
 const (
-	windowTimeout  = 10 * time.Second
+	windowReads    = 3                // at once
+	windowWait     = 2 * time.Second  // for a turn
+	windowTimeout  = 10 * time.Second // of a read
 	defWindows     = 500
 	maxWindows     = 5000
 	maxWindowKeys  = 100
@@ -100,80 +109,90 @@ const (
 	defWindowsTime = time.Hour // before now
 )
 
-func (s *Server) windows(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	q := WindowQuery{Keys: query["key"], After: query.Get("after")}
-	var err error
-	if len(q.Keys) > maxWindowKeys {
-		err = fmt.Errorf("%w: %d keys: want %d at most", ErrRequest, len(q.Keys), maxWindowKeys)
+func (s *Server) windows(w http.ResponseWriter, r *http.Request, asked *query) {
+	q := WindowQuery{
+		Keys:  asked.texts("key", maxWindowKeys),
+		Since: asked.moment("since", time.Now().Add(-defWindowsTime)),
+		Until: asked.moment("until", time.Time{}),
+		After: asked.text("after"),
+		Limit: asked.number("limit", defWindows, 1, maxWindows),
 	}
-	if err == nil {
-		q.Since, err = moment(query, "since", time.Now().Add(-defWindowsTime))
-	}
-	if err == nil {
-		q.Until, err = moment(query, "until", time.Time{})
-	}
-	if err == nil {
-		q.Limit, err = limitOf(query, defWindows, maxWindows)
-	}
-	if err != nil {
-		s.operatorProblem(w, r, err)
+	if asked.refused(w) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), windowTimeout)
-	defer cancel()
-	page, err := s.cfg.Windows.Windows(ctx, r.PathValue("name"), q)
-	page.Windows, page.Measures = orEmpty(page.Windows), orEmpty(page.Measures)
-	s.answerOperator(w, r, page, err)
+	s.readWindows(w, r, asked, func(ctx context.Context, group string) (any, error) {
+		page, err := s.cfg.Windows.Windows(ctx, group, q)
+		page.Windows, page.Measures = orEmpty(page.Windows), orEmpty(page.Measures)
+		return page, err
+	})
 }
 
-func (s *Server) windowKeys(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	q := KeyQuery{By: query.Get("by")}
-	var err error
-	if q.Since, err = moment(query, "since", time.Now().Add(-defWindowsTime)); err == nil {
-		q.Limit, err = limitOf(query, defKeys, maxKeys)
+func (s *Server) windowKeys(w http.ResponseWriter, r *http.Request, asked *query) {
+	q := KeyQuery{
+		By:    asked.text("by"),
+		Since: asked.moment("since", time.Now().Add(-defWindowsTime)),
+		Until: asked.moment("until", time.Time{}),
+		Limit: asked.number("limit", defKeys, 1, maxKeys),
 	}
-	if err != nil {
-		s.operatorProblem(w, r, err)
+	if asked.refused(w) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), windowTimeout)
+	s.readWindows(w, r, asked, func(ctx context.Context, group string) (any, error) {
+		page, err := s.cfg.Windows.Keys(ctx, group, q)
+		page.Keys, page.Measures = orEmpty(page.Keys), orEmpty(page.Measures)
+		return page, err
+	})
+}
+
+// readWindows answers with what read gives. A few reads run at once, so that they
+// leave memory and processors to the groups; others wait a while for their turn.
+func (s *Server) readWindows(w http.ResponseWriter, r *http.Request, asked *query, read func(ctx context.Context, group string) (any, error)) {
+	body, err := s.read(r.Context(), func(ctx context.Context) ([]byte, error) {
+		page, err := read(ctx, r.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		return encode(page)
+	})
+	var away *Away
+	switch {
+	case err == nil:
+		write(w, http.StatusOK, "application/json", body)
+	case errors.Is(err, ErrRequest):
+		asked.fault = err
+		asked.refused(w)
+	case errors.As(err, &away):
+		unavailable(w, err.Error(), away.Hint)
+	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
+		unavailable(w, err.Error(), "try again in a moment, or ask for less")
+	default:
+		s.operatorProblem(w, r, err)
+	}
+}
+
+// read runs fn when it is its turn.
+func (s *Server) read(ctx context.Context, fn func(context.Context) ([]byte, error)) ([]byte, error) {
+	waiting, cancel := context.WithTimeout(ctx, windowWait)
 	defer cancel()
-	page, err := s.cfg.Windows.Keys(ctx, r.PathValue("name"), q)
-	page.Keys, page.Measures = orEmpty(page.Keys), orEmpty(page.Measures)
-	s.answerOperator(w, r, page, err)
+	select {
+	case s.reads <- struct{}{}:
+		defer func() { <-s.reads }()
+	case <-waiting.Done():
+		return nil, errBusy
+	}
+	ctx, cancel = context.WithTimeout(ctx, windowTimeout)
+	defer cancel()
+	body, err := fn(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("read windows: %w", ctx.Err())
+	}
+	return body, err
 }
 
-// moment is a time of the query: a time, milliseconds since 1970, or how long
-// ago (-1h or 1h).
-func moment(query url.Values, name string, absent time.Time) (time.Time, error) {
-	text := query.Get(name)
-	if text == "" {
-		return absent, nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return t, nil
-	}
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 && ms < maxMillis {
-		return time.UnixMilli(ms), nil
-	}
-	if ago, err := time.ParseDuration(strings.TrimPrefix(text, "-")); err == nil && ago >= 0 {
-		return time.Now().Add(-ago), nil
-	}
-	return time.Time{}, fmt.Errorf("%w: %s %.60q: want a time as 2025-11-23T12:00:00Z, milliseconds since 1970, or how long ago as -1h", ErrRequest, name, text)
-}
+var errBusy = errors.New("others read windows already")
 
-const maxMillis = 253402300800000 // the year 10000
-
-func limitOf(query url.Values, absent, most int) (int, error) {
-	text := query.Get("limit")
-	if text == "" {
-		return absent, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, fmt.Errorf("%w: limit %.40q: want a number from 1 to %d", ErrRequest, text, most)
-	}
-	return n, nil
+// unavailable answers that it may be better later.
+func unavailable(w http.ResponseWriter, fault, hint string) {
+	w.Header().Set("Retry-After", "1")
+	fail(w, http.StatusServiceUnavailable, problem{Error: fault, Hint: hint})
 }

@@ -47,6 +47,7 @@ type App struct {
 	fanout  *fanout.Fanout
 	metrics *telemetry.Metrics
 	feed    *telemetry.Feed
+	ranked  *rankings
 	began   time.Time
 	logger  *slog.Logger
 
@@ -69,7 +70,7 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), feed: &telemetry.Feed{}, began: time.Now(), logger: cfg.Logger,
+		cfg: cfg, redis: client, metrics: telemetry.NewMetrics(cfg.Version), feed: &telemetry.Feed{}, ranked: newRankings(), began: time.Now(), logger: cfg.Logger,
 		manifest: cfg.Manifest, waiting: waitStart,
 	}
 	a.metrics.WatchRedis(client.Pool)

@@ -44,7 +44,7 @@ func TestAnnouncesTheServer(t *testing.T) {
 	for _, test := range []struct {
 		maxClients string
 		warns      bool
-	}{{"10", true}, {"11", false}} {
+	}{{"17", true}, {"18", false}} {
 		t.Run(test.maxClients, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t, redistest.WithArgs("--maxclients", test.maxClients))
@@ -56,12 +56,12 @@ func TestAnnouncesTheServer(t *testing.T) {
   b: {handler: {log: {level: none}}, consumers: 3}
   asleep: {handler: log, enabled: false, consumers: 5}
 `).start()
-			r.logs("redis server server=redis version=" + version["Server"]["redis_version"] + " connections=11 maxclients=" + test.maxClients + "\n")
+			r.logs("redis server server=redis version=" + version["Server"]["redis_version"] + " connections=18 maxclients=" + test.maxClients + "\n")
 			r.stop()
 			if err := r.end(); err != nil {
 				t.Error(err)
 			}
-			const warning = "WARN  redis has fewer connections than the groups need connections=11 maxclients=10 "
+			const warning = "WARN  redis has fewer connections than the groups need connections=18 maxclients=17 "
 			if warns := strings.Contains(r.log.String(), warning); warns != test.warns {
 				t.Errorf("it warns: %v, want %v", warns, test.warns)
 			}

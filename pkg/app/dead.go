@@ -115,6 +115,9 @@ type Survey struct {
 	First     []redisstream.Letter // a few of the Letters
 }
 
+// any reports whether anything that is there was meant.
+func (s Survey) any() bool { return s.Letters+s.Replaying+s.Foreign > 0 }
+
 // Survey counts what is meant. The choice that it returns means that and
 // nothing which comes later.
 func (d *DeadLetters) Survey(ctx context.Context, c Choice) (Survey, Choice, error) {

@@ -58,7 +58,7 @@ func TestExamineSettings(t *testing.T) {
 	}{
 		{"nothing special", nil, "", []string{
 			"ok server: redis ", "ok role: ", "ok cluster: ", "ok eviction: noeviction", "warn persistence: neither", "ok replicas: none",
-			"ok connections: a process needs 6 of ", "ok clock: ", "ok rights: ", "warn retention: holds 0 entries",
+			"ok connections: a process needs 8 of ", "ok clock: ", "ok rights: ", "warn retention: holds 0 entries",
 			"ok group: g: is not in Redis yet: it begins at earliest", "ok dead letters: g: none", "ok orphans: none", "ok timings: ",
 		}},
 		{"evicts streams", []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, "", []string{"fail eviction: allkeys-lru"}},
@@ -70,8 +70,8 @@ func TestExamineSettings(t *testing.T) {
 		{"append-only some time", []string{"--appendonly", "yes", "--appendfsync", "no"}, "", []string{"warn persistence: appendfsync no"}},
 		{"snapshots", []string{"--save", "3600", "1"}, "", []string{"warn persistence: snapshots alone (save 3600 1)"}},
 		{"replicas that are not there", []string{"--min-replicas-to-write", "1"}, "", []string{"fail replicas: 0 of 0 replicas follow"}},
-		{"few connections", []string{"--maxclients", "50"}, ", consumers: 47", []string{"fail connections: needs 51, and the server gives 50"}},
-		{"scarce connections", []string{"--maxclients", "50"}, ", consumers: 46", []string{"warn connections: of 50 (maxclients) are in use"}},
+		{"few connections", []string{"--maxclients", "50"}, ", consumers: 24", []string{"fail connections: needs 52, and the server gives 50"}},
+		{"scarce connections", []string{"--maxclients", "50"}, ", consumers: 23", []string{"warn connections: of 50 (maxclients) are in use"}},
 		{"cluster", []string{"--cluster-enabled", "yes"}, "", []string{"warn cluster: part of a cluster"}},
 		// What is not told is unknown and never well.
 		{"no CONFIG", []string{"--rename-command", "CONFIG", ""}, "", []string{
@@ -98,7 +98,7 @@ func TestExamineSecretive(t *testing.T) {
 	findings := examine(t, strings.Replace(s.URL(), "//", "//shy:pw@", 1), "")
 	for _, want := range []string{
 		"unknown server: ", "unknown role: ", "unknown cluster: ", "unknown eviction: ", "unknown persistence: ", "unknown replicas: ",
-		"unknown connections: a process needs 6", "unknown clock: ", "fail rights: TIME, INFO (",
+		"unknown connections: a process needs 8", "unknown clock: ", "fail rights: TIME, INFO (",
 	} {
 		finds(t, findings, want)
 	}

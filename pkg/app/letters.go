@@ -105,7 +105,11 @@ func (l letters) change(ctx context.Context, group string, q admin.LetterQuery, 
 			return admin.LetterCount{}, err
 		}
 	}
-	return admin.LetterCount{DryRun: dryRun, Letters: n}, nil
+	counted := admin.LetterCount{DryRun: dryRun, Letters: n}
+	if survey.any() {
+		counted.Last = choice.To.String()
+	}
+	return counted, nil
 }
 
 // idList names a few IDs.

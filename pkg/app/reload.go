@@ -53,6 +53,7 @@ func (a *App) reload(ctx context.Context) (manifest.Plan, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.manifest = m
+	forgetStreams(old, m)
 	return plan, nil
 }
 

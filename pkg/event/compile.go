@@ -9,7 +9,9 @@ import (
 
 // compiler turns the syntax tree of one expression into evals.
 type compiler struct {
-	slots []Path
+	slots   []Path
+	limits  Limits
+	pattern int // instructions of regular expressions so far
 }
 
 // term is a compiled node: how to compute it and what it may be.
@@ -103,6 +105,9 @@ func (c *compiler) path(n ast.Node) (term, error) {
 	}
 	if inElement {
 		return term{func(f *frame) (operand, error) {
+			if err := f.spend(len(f.element.raw) / lookupSpeed); err != nil {
+				return operand{}, at(n, err)
+			}
 			v, ok := f.element.find(steps)
 			if !ok {
 				return operand{}, nil

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -38,6 +39,7 @@ import (
 // with other characters than letters, digits and '_', are written $env["in"].
 type Expr struct {
 	source string
+	limits Limits // Work of 0: none
 	quick  *quick // nil: it is not as simple as that
 	eval   eval
 	slots  []Path
@@ -60,16 +62,16 @@ const (
 // be known without an event to be wrong is an error here: unknown functions,
 // operands of kinds that do not go together, a result that is not true or false.
 func Compile(src string) (*Expr, error) {
-	x, err := compile(src)
+	x, err := compile(src, Limits{})
 	if err != nil {
 		return nil, fmt.Errorf("compile expression: %w", err)
 	}
 	return x, nil
 }
 
-func compile(src string) (*Expr, error) {
-	if len(src) > maxSource {
-		return nil, &SyntaxError{Column: 1, Message: fmt.Sprintf("the expression is longer than %d bytes", maxSource)}
+func compile(src string, l Limits) (*Expr, error) {
+	if most := cmp.Or(l.Source, maxSource); len(src) > most {
+		return nil, &SyntaxError{Column: 1, Message: fmt.Sprintf("the expression is longer than %d bytes", most)}
 	}
 	if !utf8.ValidString(src) {
 		return nil, &SyntaxError{Column: 1, Message: "the expression is not UTF-8"}
@@ -82,7 +84,7 @@ func compile(src string) (*Expr, error) {
 		}
 		return nil, err
 	}
-	var c compiler
+	c := compiler{limits: l}
 	t, err := c.compile(tree.Node)
 	if err != nil {
 		return nil, err
@@ -90,7 +92,10 @@ func compile(src string) (*Expr, error) {
 	if t.kinds&truth == 0 {
 		return nil, faultAt(tree.Node, "the expression is %s, it must be true or false", t.kinds)
 	}
-	x := &Expr{source: src, quick: newQuick(tree.Node), eval: t.eval, slots: c.slots}
+	x := &Expr{source: src, limits: l, quick: newQuick(tree.Node), eval: t.eval, slots: c.slots}
+	if l.Work > 0 && len(c.slots) > maxQuick {
+		x.quick = nil
+	}
 	x.frames.New = func() any { return &frame{slots: make([]slot, len(c.slots))} }
 	return x, nil
 }
@@ -123,6 +128,9 @@ func (x *Expr) Match(e *Event) (bool, error) {
 func (x *Expr) matchWhole(e *Event) (bool, error) {
 	f := x.frames.Get().(*frame)
 	f.event, f.paths, f.work = e, x.slots, maxWork
+	if x.limits.Work > 0 {
+		f.limited, f.work = true, x.limits.Work+maxPasses*len(e.raw)
+	}
 	result, err := x.eval(f)
 	f.reset()
 	x.frames.Put(f)
@@ -146,7 +154,8 @@ type frame struct {
 	paths   []Path
 	slots   []slot // what has been read of paths so far
 	element Value  // that a predicate looks at
-	work    int    // what is left of maxWork
+	work    int    // what is left of maxWork, or of the limit
+	limited bool   // the work of paths and texts counts too
 }
 
 type slot struct {
@@ -166,6 +175,9 @@ func (f *frame) read(i int) (operand, error) {
 	s := &f.slots[i]
 	if !s.read {
 		s.read = true
+		if err := f.spend(len(f.event.raw) / lookupSpeed); err != nil {
+			return operand{}, err
+		}
 		if v, ok := f.event.Lookup(f.paths[i]); ok {
 			s.value, s.err = operandOf(v)
 		}
@@ -179,6 +191,9 @@ var errWork = errors.New("it goes through too many elements of arrays")
 func (f *frame) next(c *cursor) (Value, bool, error) {
 	v, ok := c.next()
 	if f.work -= len(v.raw) + elementWork; f.work < 0 {
+		if f.limited {
+			return Value{}, false, errSlow
+		}
 		return Value{}, false, errWork
 	}
 	return v, ok, nil

@@ -31,7 +31,13 @@ func (c *compiler) function(n ast.Node, name string, args []ast.Node) (term, err
 		if err != nil || o.kind == unknown {
 			return operand{}, err
 		}
-		if o, err = fn.apply(f, o); err != nil {
+		if o.kind == text {
+			err = f.spend(len(o.b))
+		}
+		if err == nil {
+			o, err = fn.apply(f, o)
+		}
+		if err != nil {
 			err = at(n, err)
 		}
 		return o, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -99,6 +100,9 @@ func (c *compiler) comparison(n *ast.BinaryNode, of kinds) (term, error) {
 		case a.kind.class()&b.kind.class()&of == 0:
 			return operand{}, at(n, fmt.Errorf("%s cannot compare %s with %s", n.Operator, a.kind, b.kind))
 		}
+		if err := f.spend(min(len(a.b), len(b.b)) / compareSpeed); err != nil {
+			return operand{}, at(n, err)
+		}
 		return truthOf(test(compare(a, b))), nil
 	}, truth}, nil
 }
@@ -124,6 +128,9 @@ func (c *compiler) textual(n *ast.BinaryNode) (term, error) {
 		if err != nil || a.kind == unknown || b.kind == unknown {
 			return operand{}, err
 		}
+		if err := f.spend((len(a.b) + len(b.b)) / lookupSpeed); err != nil {
+			return operand{}, at(n, err)
+		}
 		return truthOf(test(a.b, b.b)), nil
 	}, truth}, err
 }
@@ -143,6 +150,14 @@ func (c *compiler) matches(n *ast.BinaryNode) (term, error) {
 	if !ok {
 		return term{}, faultAt(n.Right, "matches needs a constant regular expression in quotes")
 	}
+	parsed, err := syntax.Parse(pattern.Value, syntax.Perl)
+	if err != nil {
+		return term{}, faultAt(pattern, "%v", err)
+	}
+	size := patternSize(parsed)
+	if c.pattern += size; c.limits.Pattern > 0 && c.pattern > c.limits.Pattern {
+		return term{}, faultAt(pattern, "the regular expressions are too large: they come to %d instructions, at most %d are taken here", c.pattern, c.limits.Pattern)
+	}
 	re, err := regexp.Compile(pattern.Value)
 	if err != nil {
 		return term{}, faultAt(pattern, "%v", err)
@@ -151,6 +166,9 @@ func (c *compiler) matches(n *ast.BinaryNode) (term, error) {
 		o, err := l(f)
 		if err != nil || o.kind == unknown {
 			return operand{}, err
+		}
+		if err := f.spend(len(o.b) * size / patternSpeed); err != nil {
+			return operand{}, at(n, err)
 		}
 		return truthOf(re.Match(o.b)), nil
 	}, truth}, nil

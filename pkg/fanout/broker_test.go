@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -136,8 +137,14 @@ func (r *remote) ReplaySource(name string) consumer.Source {
 	return r.server.Source(replays+r.g.Group, name, r.g.Claim.MinIdle)
 }
 
-func (r *remote) Info(context.Context) (stream.GroupInfo, error) {
+// errSilent is a fault for Info that comes when 20 seconds are over.
+var errSilent = errors.New("i/o timeout")
+
+func (r *remote) Info(ctx context.Context) (stream.GroupInfo, error) {
 	if err := r.fault("Info"); err != nil {
+		if errors.Is(err, errSilent) {
+			_ = wait(ctx, 20*time.Second)
+		}
 		return stream.GroupInfo{}, err
 	}
 	r.mu.Lock()

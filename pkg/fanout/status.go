@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -118,8 +119,10 @@ func (g *group) status(m manifest.Group) Status {
 	s.Holds = holds(s.Consumers)
 	s.Problems = problems(s)
 	s.Verdict = judge(s, samples, verdict, time.Now())
-	s.Short, s.Long = samples.rates(shortRate), samples.rates(windowSpan)
-	s.Drain, s.Backlog = samples.drain(), samples.history()
+	s.Short, s.Long, s.Drain, s.Backlog = noRates, noRates, math.NaN(), samples.history()
+	if samples.current(time.Now()) {
+		s.Short, s.Long, s.Drain = samples.rates(shortRate), samples.rates(windowSpan), samples.drain()
+	}
 	return s
 }
 

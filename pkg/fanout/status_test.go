@@ -3,6 +3,7 @@ package fanout_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -95,6 +96,38 @@ func TestInfo(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if _, known := s.Telemetry.LagSeconds.Load(); known {
 			t.Errorf("lag is said to be known while nobody looks")
+		}
+	})
+}
+
+// TestSilence: while Redis does not answer nothing of before is shown as if it were
+// of now, though no look has failed yet.
+func TestSilence(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.apply(group("a"))
+		r.add(100)
+		time.Sleep(15 * time.Second)
+		r.add(100)
+		time.Sleep(2 * time.Second)
+		s := r.status("a")
+		if _, known := s.Telemetry.LagSeconds.Load(); s.Info == nil || !known || s.Short.Settled != 10 {
+			t.Errorf("info %v, lag known %v, %v entries a second", s.Info, known, s.Short.Settled)
+		}
+		r.fail(errSilent, "Info")
+		time.Sleep(6 * time.Second)
+		s = r.status("a")
+		_, lag := s.Telemetry.LagSeconds.Load()
+		_, pending := s.Telemetry.Pending.Load()
+		if s.Info != nil || lag || pending {
+			t.Errorf("info %v, lag known %v, pending known %v", s.Info, lag, pending)
+		}
+		if !math.IsNaN(s.Short.Settled) || !math.IsNaN(s.Long.Added) || !math.IsNaN(s.Drain) {
+			t.Errorf("rates %v, %v; drain %v", s.Short, s.Long, s.Drain)
+		}
+		r.fail(nil, "Info")
+		time.Sleep(30 * time.Second)
+		if s = r.status("a"); s.Info == nil || math.IsNaN(s.Short.Settled) {
+			t.Errorf("info %v, %v entries a second when it answers again", s.Info, s.Short.Settled)
 		}
 	})
 }

@@ -13,7 +13,8 @@ import (
 
 const (
 	watchEvery = time.Second
-	healthy    = time.Minute // a run of this length ends what was wrong with the runs before
+	lookLate   = 3 * time.Second // a look that takes longer has what was known forgotten
+	healthy    = time.Minute     // a run of this length ends what was wrong with the runs before
 )
 
 // watch looks at the group once a second: it tells of entries that Redis has
@@ -27,8 +28,15 @@ func (g *group) watch(ctx context.Context) error {
 		moves        bool              // it was another one before
 		full         time.Time         // when all was looked at last
 	)
-	for ok := true; ok; ok = supervisor.Pause(ctx, g.f.together(nextLook(min(took, former)))) {
+	late := time.AfterFunc(lookLate, func() { g.setInfo(nil, time.Now()) }) // Redis does not answer
+	defer late.Stop()
+	pause := func() bool {
+		late.Stop()
+		return supervisor.Pause(ctx, g.f.together(nextLook(min(took, former))))
+	}
+	for ok := true; ok; ok = pause() {
 		look := time.Now()
+		late.Reset(lookLate)
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}

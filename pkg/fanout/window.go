@@ -112,6 +112,21 @@ func (w window) rates(span time.Duration) Rates {
 	return r
 }
 
+// current reports whether the newest sample tells how the group is now: it is not
+// older than three seconds, or twice the time between the last two looks where
+// these are rare.
+func (w window) current(now time.Time) bool {
+	n := len(w)
+	if n == 0 {
+		return false
+	}
+	allowed := lookLate
+	if n > 1 {
+		allowed = max(allowed, 2*w[n-1].at.Sub(w[n-2].at))
+	}
+	return now.Sub(w[n-1].at) <= allowed
+}
+
 // drain is how many seconds the group needs for what waits if all goes on as in
 // the last minute: 0 for nothing, NaN when it does not come nearer to the end, or
 // when it is too early to tell.

@@ -3,6 +3,7 @@ package redisstream
 import (
 	"context"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,7 +25,7 @@ import (
 // next makes it again. Whatever is not as it should be goes to the script.
 const (
 	plainAcks  = 128         // from how many on the second round trip pays
-	ackLines   = 4           // connections to acknowledge on
+	ackLines   = 32          // connections to acknowledge on at most, and no more than consumers
 	plainPause = time.Minute // after a server has refused a part of it
 	maxProbes  = 16
 )
@@ -34,13 +35,11 @@ const (
 // not tried when it has done nothing; after another error it may have been done.
 func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked int, tried bool, err error) {
 	c := s.group.client
-	var l *line
-	select {
-	case l = <-c.ackers:
-	case <-ctx.Done():
+	l := c.ackers.take(ctx)
+	if l == nil {
 		return 0, false, nil
 	}
-	defer func() { c.ackers <- l }()
+	defer c.ackers.give(l)
 	if err := l.connect(ctx); err != nil {
 		return 0, false, nil //nolint:nilerr // the library will say it
 	}
@@ -66,6 +65,49 @@ func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked
 	}
 	l.wire.end()
 	return acked, tried, nil
+}
+
+// lines are connections that are made when they are needed. The one that was used
+// last is used first, so that there are as few as work at once.
+type lines struct {
+	create func() *line
+	slots  chan struct{} // one element for each that is in use
+	mu     sync.Mutex    // guards idle
+	idle   []*line
+}
+
+// take returns nil when ctx is done before a line is free.
+func (p *lines) take(ctx context.Context) *line {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		l := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return l
+	}
+	return p.create()
+}
+
+func (p *lines) give(l *line) {
+	p.mu.Lock()
+	p.idle = append(p.idle, l)
+	p.mu.Unlock()
+	<-p.slots
+}
+
+// close closes those that are not in use.
+func (p *lines) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.idle {
+		l.close()
+	}
+	p.idle = nil
 }
 
 // ackByScript runs ackScript.

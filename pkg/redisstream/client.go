@@ -93,7 +93,7 @@ type Client struct {
 	shared  sync.Map      // *crowd by script and stream
 	dialing chan struct{} // one element for each reader that connects
 
-	ackers     chan *line   // to acknowledge on
+	ackers     lines        // to acknowledge on
 	plainFrom  int          // entries
 	plainAfter atomic.Int64 // not before this time, in Unix nanoseconds
 
@@ -113,25 +113,16 @@ func Open(cfg Config) (*Client, error) {
 	control.ContextTimeoutEnabled = true
 	c := &Client{
 		options: *o, rdb: redis.NewClient(&control), opened: time.Now(), token: rand.Text(), dialing: make(chan struct{}, dialsAtOnce),
-		ackers: make(chan *line, ackLines), plainFrom: plainAcks,
+		plainFrom: plainAcks,
 	}
-	for range ackLines {
-		c.ackers <- &line{options: c.options, name: "fanout:acks", dialing: c.dialing}
-	}
+	c.ackers.slots = make(chan struct{}, ackLines)
+	c.ackers.create = func() *line { return &line{options: c.options, name: "fanout:acks", dialing: c.dialing} }
 	return c, nil
 }
 
 // Close closes the connections of all but the readers: sources are closed before.
 func (c *Client) Close() error {
-	for {
-		select {
-		case l := <-c.ackers:
-			l.close()
-			continue
-		default:
-		}
-		break
-	}
+	c.ackers.close()
 	if err := c.rdb.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("close redis: %w", err)
 	}

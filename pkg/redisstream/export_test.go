@@ -29,8 +29,8 @@ func (g *Group) Epoch() string {
 // AckPlainly is what ackPlainly does with entries that are ours, with something
 // between its two steps.
 func (s *Source) AckPlainly(ctx context.Context, probes, refs []stream.ID, between func()) (acked int, done bool, err error) {
-	l := <-s.group.client.ackers
-	defer func() { s.group.client.ackers <- l }()
+	l := s.group.client.ackers.take(ctx)
+	defer s.group.client.ackers.give(l)
 	if err := l.connect(ctx); err != nil {
 		return 0, false, err
 	}

@@ -24,7 +24,7 @@ type ServerInfo struct {
 
 // Connections is how many connections a Client has at most while that many
 // consumers read through it.
-func Connections(consumers int) int { return controlConns + ackLines + consumers }
+func Connections(consumers int) int { return controlConns + min(ackLines, consumers) + consumers }
 
 // String is name and version, "" for nothing known.
 func (s ServerInfo) String() string { return strings.TrimSpace(s.Name + " " + s.Version) }

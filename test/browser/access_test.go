@@ -1,8 +1,11 @@
 package browser
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +41,37 @@ func TestToken(t *testing.T) {
 	b.sees("Trades")
 	b.press("Forget token")
 	b.sees("This server wants its token")
+	if left := value[string](b, `document.querySelector("main").textContent`); left != "" {
+		t.Errorf("behind the lock there is %q", left)
+	}
+	x.exchange = newExchange(0, 5)
+	x.publish(x.trades(20)...)
+	b.until(`document.activeElement.id === "token"`)
+	b.keys(secret + "\r")
+	b.until(`document.querySelectorAll(".tape tr[data-id]").length > 10`) // the trades are followed again
+
+	// The token is another one: what was shown goes, and comes back with the new one.
+	const other = "another-token-of-more-than-16"
+	for _, lost := range []string{"ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"} {
+		b.allow(lost)
+	}
+	x.stop()
+	path := filepath.Join(x.dir, "groups.yaml")
+	manifest, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.ReplaceAll(manifest, []byte(secret), []byte(other)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x.start()
+	b.sees("This server wants its token")
+	b.until(`document.querySelector("main").textContent === ""`)
+	b.until(`document.activeElement.id === "token"`)
+	b.keys(other + "\r")
+	b.sees("Busiest")
+	x.publish(x.trades(30)...)
+	b.until(`document.querySelectorAll(".tape tr[data-id]").length > 10`)
 }
 
 // On a server that changes nothing no button does anything, and each says why.

@@ -33,7 +33,7 @@ type tab struct {
 // openTab starts a Chromium, which ends with the test.
 func openTab(t *testing.T) *tab {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.WSURLReadTimeout(patience))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.WSURLReadTimeout(*patience))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's own sandbox does not run as root
 	}
@@ -41,7 +41,20 @@ func openTab(t *testing.T) *tab {
 	t.Cleanup(endBrowser)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	b := &tab{t: t, ctx: ctx}
+	return newTab(t, ctx)
+}
+
+// another opens a tab more in the same Chromium.
+func (b *tab) another() *tab {
+	b.t.Helper()
+	ctx, closeTab := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(closeTab)
+	return newTab(b.t, ctx)
+}
+
+func newTab(t *testing.T, ctx context.Context) *tab {
+	t.Helper()
+	b := &tab{t: t, ctx: ctx, allowed: []string{"503"}} // a busy server has the page try again
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start chromium: %v", err)
 	}
@@ -95,7 +108,7 @@ func (b *tab) allow(text string) {
 
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, *patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
@@ -134,7 +147,7 @@ func (b *tab) media(scheme string) {
 // value evaluates an expression in the page.
 func value[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, *patience)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("JSON.stringify((() => { const v = ("+expression+"); return v === undefined ? null : v; })())"))
 	if err != nil {
@@ -151,6 +164,12 @@ func value[T any](b *tab, expression string) T {
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	eventually(b.t, "see "+expression, func() error {
+		b.mu.Lock()
+		faults := len(b.faults)
+		b.mu.Unlock()
+		if faults > 0 {
+			b.t.FailNow() // they are told at the end
+		}
 		if value[bool](b, "Boolean("+expression+")") {
 			return nil
 		}

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -31,6 +32,25 @@ func fills(t *testing.T) *site {
 	return x
 }
 
+// A desk on which all goes well shows how fast trades come, and nothing that calls
+// for anybody.
+func TestDesk(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, settings{groups: market})
+	x.exchange = newExchange(time.Hour, 5)
+	x.publish(x.trades(5 * 3600)...)
+	x.settled("analytics")
+	b := openTab(t)
+	b.open(x.url() + "#/market")
+	stop := trading(t, x, 5)
+	defer stop()
+	b.until(`document.querySelectorAll(".candle").length > 20 && /[1-9][\d.]* \/s$/.test(document.querySelector(".tape h2").innerText)`)
+	b.until(`document.querySelector(".tally").innerText === "4 OK"`)
+	b.until(`new Set([...document.querySelectorAll(".tape")[0].querySelectorAll("tr[data-id] .when")].map((e) => e.textContent)).size > 20`)
+	b.size(1440, 924)
+	b.picture("desk", false)
+}
+
 // Every view, in both widths and both themes, says something and does not
 // overflow its width.
 func TestViews(t *testing.T) {
@@ -50,7 +70,7 @@ func TestViews(t *testing.T) {
 			for _, view := range []struct{ name, at, sees string }{
 				{"groups", "#/", "settlement"},
 				{"group", "#/group/settlement", "Dead letters"},
-				{"market", "#/market", "Notifications"},
+				{"market", "#/market", "Qualify for notifications"},
 				{"one", "#/market/analytics/m-1", "m-1"},
 				{"events", "#/events", "Events"},
 			} {
@@ -62,6 +82,8 @@ func TestViews(t *testing.T) {
 				if over := value[float64](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 					t.Errorf("%s at %d is %v px wider than the screen", view.name, width.width, over)
 				}
+				b.fits(view.name)
+				b.saysNumbers(view.name)
 				name := fmt.Sprintf("%s-%s-%s", view.name, width.name, scheme)
 				b.picture(name, width.name == "phone")
 				if view.name != "group" {
@@ -89,6 +111,27 @@ func TestViews(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// fits wants no part of the page to reach beyond its own bounds, where it would lie
+// over another one.
+func (b *tab) fits(view string) {
+	b.t.Helper()
+	over := value[[]string](b, `[...document.querySelectorAll(".keys, .card, .tape, .middle, .section, .detail, .card header, table.groups")].filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1)
+		.map((e) => e.className + " " + e.tagName + " " + e.scrollWidth + " in " + e.clientWidth)`)
+	for _, o := range over {
+		b.t.Errorf("%s: too wide: %s", view, o)
+	}
+}
+
+var noNumber = regexp.MustCompile(`\b(NaN|undefined|null|Infinity)\b|for –|– /s`)
+
+// saysNumbers wants nothing on the page to be a number that is none.
+func (b *tab) saysNumbers(view string) {
+	b.t.Helper()
+	if at := noNumber.FindString(value[string](b, "document.body.innerText")); at != "" {
+		b.t.Errorf("%s says %s:\n%s", view, at, value[string](b, "document.body.innerText"))
 	}
 }
 

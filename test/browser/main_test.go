@@ -10,13 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
 
 var (
-	shots  = flag.String("shots", "", "write pictures of the page into this folder")
-	steady = flag.Duration("steady", 20*time.Second, "how long the page is left open under load")
+	shots    = flag.String("shots", "", "write pictures of the page into this folder")
+	patience = flag.Duration("patience", 2*time.Minute, "how long a condition may take; the machine may be busy")
+	steady   = flag.Duration("steady", 20*time.Second, "how long the page is left open under load")
 )
 
 // Paths of what the tests run: fanout with the handler "faulty" beside its own,
@@ -43,7 +45,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir+"/", "./test/integration/faultyfanout")
+	version := "unknown"
+	if v, err := exec.Command("git", "describe", "--tags", "--always").Output(); err == nil {
+		version = strings.TrimSpace(string(v))
+	}
+	build := exec.Command("go", "build", "-ldflags", "-X example.com/fanout/pkg/cli.Version="+version, "-o", dir+"/", "./test/integration/faultyfanout")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)

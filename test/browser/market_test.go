@@ -83,10 +83,12 @@ func TestMarket(t *testing.T) {
 	// The busiest markets first.
 	since := time.Now().Add(-time.Hour).UnixMilli()
 	busiest := x.rows("data/analytics.db", fmt.Sprintf("SELECT key FROM market_minutes WHERE window_start >= %d GROUP BY key ORDER BY sum(volume) DESC, key", since))
-	keys := value[[]string](b, `[...document.querySelectorAll(".keys tbody tr")].map((r) => r.dataset.key)`)
-	if fmt.Sprint(keys) != fmt.Sprint(busiest) {
-		t.Errorf("the busiest are %v, shown are %v", busiest, keys)
-	}
+	eventually(t, "show the busiest first", func() error {
+		if keys := value[[]string](b, `[...document.querySelectorAll(".keys tbody tr")].map((r) => r.dataset.key)`); fmt.Sprint(keys) != fmt.Sprint(busiest) {
+			return fmt.Errorf("the busiest are %v, shown are %v", busiest, keys)
+		}
+		return nil
+	})
 	for _, key := range busiest[:6] {
 		compare(t, x, b, key)
 	}
@@ -159,7 +161,8 @@ func compare(t *testing.T, x *site, b *tab, key string) {
 func TestOddKeys(t *testing.T) {
 	t.Parallel()
 	x := newSite(t, settings{groups: market})
-	keys := []string{`a/b`, `50%25 & <b>x</b>`, `"quoted"`, ` `, `7`}
+	uuid := `0192d0c8-7a4b-7c3e-9d51-2f6b8a1c4e70`
+	keys := []string{uuid, `50%25 & <b>x</b>/"q"`, strings.Repeat("Ж", 300), ` `, `7`}
 	for i, key := range append(keys, "") {
 		text, err := json.Marshal(key)
 		if err != nil {
@@ -173,14 +176,82 @@ func TestOddKeys(t *testing.T) {
 	b := openTab(t)
 	b.open(x.url() + "#/market")
 	b.until(`document.querySelectorAll(".card .candle").length === 6`)
+	for _, width := range []int64{390, 1440} {
+		b.size(width, 900)
+		b.until(fmt.Sprintf("innerWidth === %d", width))
+		b.fits("market")
+		if over := value[float64](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+			t.Errorf("at %d it is %v px wider than the screen", width, over)
+		}
+	}
 	for i, key := range keys {
 		b.hash("#/market")
 		b.until(`document.querySelectorAll(".card").length === 6`)
 		b.click(fmt.Sprintf(`.card[data-key=%q] h2 a`, key), "")
 		b.until(fmt.Sprintf(`document.querySelectorAll(".card").length === 1 && document.querySelector(".card .price").textContent === "2.0%d"`, i))
 	}
+	b.hash("#/market/analytics/nobody")
+	b.sees("no windows of this key")
+	if marks := value[int](b, `document.querySelectorAll(".candles text[text-anchor=start]").length`); marks > 0 {
+		t.Errorf("without a price there are %d prices at the axis", marks)
+	}
 	b.hash("#/market/%E0%A4%A") // an address that is none
 	b.until(`location.hash === "#/"`)
+}
+
+// Keys that look the same are told apart, letters that turn the line are shown as
+// what they are, and a key that no request can carry hides no other one.
+func TestConfusingKeys(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, settings{groups: market})
+	publish := func(key string, odds, stake int) {
+		x.publish(fmt.Sprintf(`{"trade_id":%d,"market_id":%s,"odds":{"ticks":%d},"stake":{"value":%d},"timestamp":%d}`, odds, key, odds, stake, time.Now().UnixMilli()))
+	}
+	publish(`5`, 205, 900)
+	publish(`"5"`, 305, 800)
+	publish(`"m-\u202elive"`, 405, 700)
+	publish(`9007199254740993`, 505, 600)
+	publish(`9007199254740992`, 605, 500)
+	for i := range 12 {
+		publish(`"`+strings.Repeat("Ю", 450+i)+`"`, 705, 1000) // 2.7 KB of an address each
+	}
+	b := openTab(t)
+	b.open(x.url() + "#/market")
+	b.until(`document.querySelectorAll(".keys tbody tr").length === 17`)
+	last := func(key string) string {
+		return fmt.Sprintf(`JSON.stringify([...document.querySelectorAll('.keys tr[data-key=%q]')].map((r) => r.children[1].textContent).sort())`, key)
+	}
+	for key, want := range map[string]string{"5": `["2.05","3.05"]`, "9007199254740993": `["5.05"]`, "9007199254740992": `["6.05"]`} {
+		b.until(fmt.Sprintf(`%s === %q`, last(key), want))
+	}
+	b.until(`document.querySelectorAll(".card .candle").length === 6`)
+	if text := value[string](b, "document.body.innerText"); !strings.Contains(text, `m-\u202elive`) || strings.Contains(text, "\u202e") {
+		t.Errorf("letters that turn the line are shown as\n%s", text)
+	}
+	b.fits("market")
+	b.hash("#/market/analytics/5")
+	b.until(`document.querySelectorAll(".card .candle").length === 2`)
+}
+
+// Trades of a clock that is wrong are not read again and again.
+func TestTradesOfTheFuture(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, settings{groups: market})
+	var events []string
+	for i := range 3000 {
+		events = append(events, fmt.Sprintf(`{"trade_id":%d,"market_id":"m-%d","odds":{"ticks":245},"stake":{"value":1250},"timestamp":%d}`, i, i%3, time.Now().Add(time.Duration(i)*time.Minute).UnixMilli()))
+	}
+	x.publish(events...)
+	x.settled("analytics")
+	b := openTab(t)
+	b.open(x.url() + "#/market")
+	b.until(`document.querySelectorAll(".card .candle").length > 0`)
+	if n := value[int](b, `document.querySelectorAll(".candle").length`); n > 4 {
+		t.Errorf("%d windows are shown", n)
+	}
+	if size := value[int](b, `performance.getEntriesByType("resource").filter((e) => e.name.includes("/windows?")).reduce((most, e) => Math.max(most, e.decodedBodySize), 0)`); size > 10_000 {
+		t.Errorf("an answer has %d bytes", size)
+	}
 }
 
 // The tape shows trades as they happen, and those that are notified marked.

@@ -35,6 +35,8 @@ type site struct {
 	board *faulty.Board
 	admin string // host and port
 
+	manifest func(groups string) string
+
 	exchange *exchange.Exchange // of its trades
 
 	log   *logBook
@@ -45,6 +47,7 @@ type site struct {
 // settings of a site's manifest.
 type settings struct {
 	admin  string // keys of admin beside listen
+	away   bool   // no Redis answers at the address of the manifest
 	groups string
 	env    []string
 }
@@ -97,8 +100,13 @@ func newSite(t *testing.T, s settings) *site {
 	go func() { _ = inbox.Serve(hook) }()
 	t.Cleanup(func() { _ = inbox.Close() })
 	x.admin = freeAddress(t)
-	manifest := `version: 1
-redis: {url: "` + x.redis.URL() + `"}
+	url := x.redis.URL()
+	if s.away {
+		url = "redis://" + freeAddress(t)
+	}
+	x.manifest = func(groups string) string {
+		return `version: 1
+redis: {url: "` + url + `"}
 admin: {listen: "` + x.admin + `", ` + s.admin + `}
 defaults:
   stream: ` + eventsStream + `
@@ -108,10 +116,9 @@ defaults:
   retry: {attempts: 1, min_backoff: 20ms, max_backoff: 200ms}
   restart: {min_backoff: 20ms, max_backoff: 500ms, intensity: 1000}
 groups:
-` + s.groups
-	if err := os.WriteFile(filepath.Join(dir, "groups.yaml"), []byte(manifest), 0o600); err != nil {
-		t.Fatal(err)
+` + groups
 	}
+	x.declare(s.groups)
 	x.cmd = exec.Command(binary, "run", "-c", "groups.yaml", "--log-format", "json")
 	x.cmd.Dir = dir
 	x.cmd.Env = append([]string{
@@ -127,8 +134,26 @@ groups:
 		}
 		_ = os.RemoveAll(dir)
 	})
-	x.ready()
+	if !s.away {
+		x.ready()
+	}
 	return x
+}
+
+// declare writes the manifest with other groups; a reload takes them.
+func (x *site) declare(groups string) {
+	x.t.Helper()
+	if err := os.WriteFile(filepath.Join(x.dir, "groups.yaml"), []byte(x.manifest(groups)), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// reload has the process read its manifest again.
+func (x *site) reload() {
+	x.t.Helper()
+	if err := x.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 func (x *site) start() {
@@ -152,7 +177,7 @@ func (x *site) stop() {
 	_ = x.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-x.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(*patience):
 		x.t.Fatal("fanout does not end")
 	}
 }
@@ -266,20 +291,17 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// patience is how long a condition may take: the machine may be busy.
-const patience = 60 * time.Second
-
 // eventually polls until check returns nil.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(*patience)
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("did not %s within %v: %v", what, patience, err)
+			t.Fatalf("did not %s within %v: %v", what, *patience, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -74,7 +74,7 @@ func TestSteady(t *testing.T) {
 		_ = demo.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(30 * time.Second):
+		case <-time.After(*patience):
 			_ = demo.Process.Kill()
 			<-ended
 		}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"example.com/fanout/test/integration/faulty"
 )
 
 // openGroup opens the page of a group and waits until it shows it.
@@ -38,16 +36,6 @@ func (x *site) state(name, want string) {
 		}
 		return nil
 	})
-}
-
-// letters is how many dead letters Redis keeps of a group.
-func (x *site) letters(name string) int64 {
-	x.t.Helper()
-	n, err := x.rdb.XLen(context.Background(), "{"+eventsStream+"}:dead:"+name).Result()
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	return n
 }
 
 // rests publishes entries and wants Redis to deliver them to the other groups
@@ -160,9 +148,10 @@ func TestSeek(t *testing.T) {
 	if !value[bool](b, find("button", "Move")+".disabled") {
 		t.Error("a group that runs can be moved")
 	}
-	b.press("Close")
-	b.press("Pause")
+	b.press("Pause") // of the dialog
 	b.sees("settlement is paused.")
+	b.until("!" + find("button", "Move") + ".disabled")
+	b.press("Close")
 
 	b.press("Seek")
 	b.sees("It stands at")
@@ -215,6 +204,7 @@ func TestRebuild(t *testing.T) {
 	b.press("Seek")
 	b.sees("It stands at")
 	b.click("#seek-rebuild", "")
+	b.until(`[...document.querySelectorAll('input[name="seek-target"], #seek-to')].every((e) => e.disabled)`)
 	b.press("Dry run")
 	b.until(`document.querySelector(".seek-result").innerText.includes("100")`)
 	b.press("Move")
@@ -227,69 +217,4 @@ func TestRebuild(t *testing.T) {
 	if after := x.query("data/analytics.db", "SELECT sum(trades), sum(volume), count(*) FROM market_minutes"); after != before {
 		t.Errorf("the windows come to %s, before to %s", after, before)
 	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	t.Parallel()
-	x, b := newPage(t)
-	x.board.Tell("settlement", faulty.Verdict{Act: faulty.Permanent})
-	ids := x.publish(x.trades(8)...)
-	x.settled("settlement")
-	b.until(`document.querySelectorAll(".letters tbody tr").length === 8`)
-	b.until(`[...document.querySelectorAll("section")].some((s) => s.innerText.startsWith("Errors") && s.innerText.includes("told to permanent") && s.innerText.includes("8"))`)
-
-	// One is looked into.
-	first := value[string](b, `document.querySelector(".letters tbody tr button").textContent`)
-	b.press(first)
-	b.sees("Fields of the entry")
-	b.until(fmt.Sprintf(`document.querySelector("dialog").innerText.includes(%q) && document.querySelector("dialog pre").innerText.includes("trade_id")`, ids[0]))
-	b.press("Close")
-
-	// Two are chosen and sent back; the group can handle them now.
-	x.board.Steer("settlement", nil)
-	b.click(".letters tbody tr:nth-child(1) input", "")
-	b.click(".letters tbody tr:nth-child(2) input", "")
-	b.press("Replay 2")
-	b.sees("Replay 2 dead letters?")
-	b.press("Cancel")
-	b.until(`!document.querySelector("dialog")`)
-	if n := x.letters("settlement"); n != 8 {
-		t.Fatalf("%d letters are left after a no", n)
-	}
-	b.press("Replay 2")
-	b.sees("Replay 2 dead letters?")
-	b.press("Replay 2")
-	b.sees("2 dead letters sent back")
-	eventually(t, "handle two letters", func() error {
-		if n := x.letters("settlement"); n != 6 {
-			return fmt.Errorf("%d letters are left", n)
-		}
-		return nil
-	})
-	for _, id := range ids[:2] {
-		if x.board.Times("settlement")[id] != 1 {
-			t.Errorf("%s was handled %d times", id, x.board.Times("settlement")[id])
-		}
-	}
-
-	// A filter that lets nothing through means nothing, not all.
-	b.until(`document.querySelectorAll(".letters tbody tr").length === 6`)
-	b.choose(`section select[aria-label="Reason"]`, "crash")
-	b.until(`document.querySelectorAll(".letters tbody tr").length === 0`)
-	b.press("Purge")
-	b.sees("There is no such dead letter.")
-	b.choose(`section select[aria-label="Reason"]`, "")
-	b.until(`document.querySelectorAll(".letters tbody tr").length === 6`)
-	b.press("Purge")
-	b.sees("Purge 6 dead letters?")
-	b.press("Cancel")
-	b.until(`!document.querySelector("dialog")`)
-	b.press("Purge")
-	b.sees("Purge 6 dead letters?")
-	b.press("Purge 6")
-	b.sees("6 dead letters deleted.")
-	if n := x.letters("settlement"); n != 0 {
-		t.Errorf("%d letters are left", n)
-	}
-	b.until(`!document.querySelector(".letters").checkVisibility()`)
 }

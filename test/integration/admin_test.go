@@ -331,9 +331,11 @@ func TestLettersByRequest(t *testing.T) {
 		{"DELETE", "/v1/groups/a/dead", `{"all": true, "dry_run": true}{"dry_run": false}`, 400, "behind the object"},
 		{"DELETE", "/v1/groups/a/dead", `{"ids": ["1-1"]}`, 404, "nothing was done"},
 		{"PUT", "/v1/groups/a/dead", `{}`, 405, "use DELETE, GET, HEAD"},
-		{"POST", "/v1/groups/a/dead/replay", `{"all": true, "dry_run": true}`, 200, `{"dry_run":true,"letters":5}`},
-		{"DELETE", "/v1/groups/a/dead", `{"ids": ["` + id + `"], "dry_run": true}`, 200, `{"dry_run":true,"letters":1}`},
-		{"DELETE", "/v1/groups/a/dead", `{"ids": ["` + id + `"]}`, 200, `{"dry_run":false,"letters":1}`},
+		{"POST", "/v1/groups/a/dead/replay", `{"all": true, "dry_run": true}`, 200, `{"dry_run":true,"letters":5,"last":"` + all.Letters[4].LetterID + `"}`},
+		{"DELETE", "/v1/groups/a/dead", `{"all": true, "to": "` + all.Letters[2].LetterID + `", "dry_run": true}`, 200, `{"dry_run":true,"letters":3,"last":"` + all.Letters[2].LetterID + `"}`},
+		{"DELETE", "/v1/groups/a/dead", `{"reasons": ["timeout"]}`, 200, `{"dry_run":false,"letters":0,"last":""}`},
+		{"DELETE", "/v1/groups/a/dead", `{"ids": ["` + id + `"], "dry_run": true}`, 200, `{"dry_run":true,"letters":1,"last":"` + id + `"}`},
+		{"DELETE", "/v1/groups/a/dead", `{"ids": ["` + id + `"]}`, 200, `{"dry_run":false,"letters":1,"last":"` + id + `"}`},
 	} {
 		if status, body := p.request(tt.method, tt.path, tt.body); status != tt.status || !strings.Contains(body, tt.says) {
 			t.Errorf("%s %s %s answers %d %s, want %d with %s", tt.method, tt.path, tt.body, status, body, tt.status, tt.says)

@@ -4,8 +4,8 @@
 import { attr, attrs, h, keyed, s, text } from "./dom.js";
 import { clock, minute, scaled, short } from "./format.js";
 
-// width is how wide a chart is to be drawn: what its element has on the screen.
-// They are watched, so that drawing asks for no layout.
+// widths are how wide charts are to be drawn: what their elements have on the
+// screen. They are watched, so that drawing asks for no layout.
 const widths = new WeakMap();
 const watcher = new ResizeObserver((entries) => {
   for (const e of entries) {
@@ -44,26 +44,35 @@ function path(points) {
 
 // spark is a small line without axes. update(values) takes numbers, null for not
 // known; the greatest of them, and 1 at least, is the top.
-export function spark({ width = 120, height = 24, slots = 120 } = {}) {
+export function spark({ height = 24, slots = 120 } = {}) {
   const area = s("path", { class: "spark-area" });
   const line = s("path", { class: "spark-line" });
   const dot = s("circle", { class: "spark-dot", r: 1.8 });
-  const svg = s("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, role: "img" }, area, line, dot);
+  const svg = s("svg", { class: "spark", height, role: "img" }, area, line, dot);
+  const node = h("span", { class: "spark-box" }, svg);
+  let list = [];
+
+  function draw() {
+    const width = widthOf(node, 120);
+    attrs(svg, { width, viewBox: `0 0 ${width} ${height}` });
+    const room = Math.max(30, list.length); // half a minute at least
+    const top = Math.max(1, ...list.filter((v) => v !== null));
+    const x = (i) => width - 3 - ((list.length - 1 - i) * (width - 5)) / (room - 1);
+    const y = (v) => height - 2 - (v / top) * (height - 5);
+    const points = list.map((v, i) => [x(i), v === null ? null : y(v)]);
+    const known = points.filter(([, py]) => py !== null);
+    attr(line, "d", path(points));
+    attr(area, "d", known.length > 1 ? `${path(known)}L${round1(known.at(-1)[0])} ${height - 1}L${round1(known[0][0])} ${height - 1}Z` : "");
+    const last = points.at(-1);
+    attrs(dot, last && last[1] !== null ? { cx: round1(last[0]), cy: round1(last[1]), visibility: "visible" } : { visibility: "hidden" });
+  }
+  sized(node, draw);
   return {
-    node: svg,
+    node,
     update(values, label) {
-      const list = values.slice(-slots);
-      const room = Math.max(60, list.length); // a minute at least
-      const top = Math.max(1, ...list.filter((v) => v !== null));
-      const x = (i) => width - 3 - ((list.length - 1 - i) * (width - 5)) / (room - 1);
-      const y = (v) => height - 2 - (v / top) * (height - 5);
-      const points = list.map((v, i) => [x(i), v === null ? null : y(v)]);
-      const known = points.filter(([, py]) => py !== null);
-      attr(line, "d", path(points));
-      attr(area, "d", known.length > 1 ? `${path(known)}L${round1(known.at(-1)[0])} ${height - 1}L${round1(known[0][0])} ${height - 1}Z` : "");
-      const last = points.at(-1);
-      attrs(dot, last && last[1] !== null ? { cx: round1(last[0]), cy: round1(last[1]), visibility: "visible" } : { visibility: "hidden" });
+      list = values.slice(-slots);
       attr(svg, "aria-label", label);
+      draw();
     },
   };
 }
@@ -85,7 +94,7 @@ export function lines({ height = 150, label }) {
     const width = widthOf(node, 600);
     attrs(svg, { width, viewBox: `0 0 ${width} ${height}` });
     const values = series.flatMap((line) => line.points.map(([, v]) => v)).filter((v) => v !== null);
-    const ceiling = nice(Math.max(1, ...values));
+    const ceiling = nice(Math.max(2, ...values), [1, 2, 4, 6, 8]); // half of it is a whole number
     const x = (t) => left + ((t - since) / Math.max(1, until - since)) * (width - left - right);
     const y = (v) => height - bottom - (v / ceiling) * (height - top - bottom);
     const rows = [0, ceiling / 2, ceiling].map((v) => ({ key: "y" + v, y: y(v), v }));
@@ -125,10 +134,19 @@ export function lines({ height = 150, label }) {
   };
 }
 
-// nice is the least round number that is not below n.
-function nice(n) {
+// nice is the least round number that is not below n; it begins with one of these
+// digits.
+function nice(n, digits) {
   const power = 10 ** Math.floor(Math.log10(n));
-  return [1, 2, 4, 5, 8, 10].map((m) => m * power).find((v) => v >= n) ?? 10 * power;
+  return digits.map((m) => m * power).find((v) => v >= n) ?? 10 * power;
+}
+
+// ticks are the round integers from low to high that are to be marked: two to
+// five.
+function ticks(low, high) {
+  const step = Math.max(1, nice((high - low) / 4, [1, 2, 5]));
+  const first = Math.ceil(low / step);
+  return [0, 1, 2, 3, 4].map((i) => (first + i) * step).filter((v) => v <= high);
 }
 
 // candles is the chart of a market: a candle for each window with the mean as a
@@ -141,7 +159,7 @@ export function candles({ height = 190, label, onpick }) {
   const mean = s("path", { class: "chart-mean" });
   const cursor = s("line", { class: "chart-cursor", visibility: "hidden" });
   const svg = s("svg", {
-    class: "chart candles", height, role: "img", tabindex: "0",
+    class: "chart candles", height, role: "application", "aria-roledescription": "chart; the arrow keys go from window to window", tabindex: "0",
     pointermove: (e) => pick(at(e.offsetX)), pointerleave: () => pick(null), blur: () => pick(null),
     keydown: (e) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
@@ -179,7 +197,8 @@ export function candles({ height = 190, label, onpick }) {
     const priced = windows.filter((w) => w.high !== null && w.low !== null);
     let low = Math.min(...priced.map((w) => w.low)), high = Math.max(...priced.map((w) => w.high));
     if (priced.length === 0) [low, high] = [0, 1];
-    if (low === high) [low, high] = [low - 1, high + 1];
+    const room = Math.max(1, Math.abs(low) * 1e-9); // beyond 2^53 one more is the same number
+    if (high - low < room) [low, high] = [low - room, high + room];
     const volumeHeight = Math.round((height - top - bottom) * 0.24);
     const priceBottom = height - bottom - volumeHeight - gap;
     const y = (v) => priceBottom - ((v - low) / (high - low)) * (priceBottom - top);
@@ -191,7 +210,7 @@ export function candles({ height = 190, label, onpick }) {
     geometry = { first: step / 2, step, slotOf, x };
     const body = Math.max(1, Math.min(13, Math.floor(step * 0.62)));
 
-    const ticks = [low, (low + high) / 2, high].map((v, i) => ({ key: "y" + i, y: y(v), says: scaled(v, decimals.price) }));
+    const prices = priced.length === 0 ? [] : ticks(low, high).map((v) => ({ key: "y" + v, y: y(v), says: scaled(v, decimals.price) }));
     const every = [1, 2, 5, 10, 15, 20, 30, 60].find((n) => n * step >= 60) ?? 60; // slots
     const times = [];
     for (let i = 0; i < last.slots; i++) {
@@ -201,7 +220,7 @@ export function candles({ height = 190, label, onpick }) {
         times.push({ key: "x" + start, x: px, says: size < 60_000 ? clock(start) : minute(start) });
       }
     }
-    keyed(grid, [...ticks, ...times], (t) => t.key, () => s("g", {}, s("line"), s("text")), (g, t) => {
+    keyed(grid, [...prices, ...times], (t) => t.key, () => s("g", {}, s("line"), s("text")), (g, t) => {
       const [line, mark] = g.children;
       if (t.y !== undefined) {
         attrs(line, { x1: 0, x2: width - right + 2, y1: round1(t.y), y2: round1(t.y) });
@@ -235,7 +254,7 @@ export function candles({ height = 190, label, onpick }) {
       attrs(box, { x: round1(cx - body / 2), width: body, y: round1(y(from)), height: round1(Math.max(1, y(to) - y(from))), visibility: w.open === null ? "hidden" : "visible" });
     });
     attr(mean, "d", path(windows.map((w) => [x(w), w.mean === null ? null : y(Math.min(high, Math.max(low, w.mean)))])));
-    attr(svg, "aria-label", `${label}: ${windows.length > 0 ? last.tell(windows.at(-1)) : "no windows"}`);
+    attr(svg, "aria-label", `${label}: ${windows.length > 0 ? last.tell(windows.at(-1)) : "no windows of this key"}`);
     if (picked !== null) pick(windows.find((w) => w.start === picked) ?? null);
   }
   sized(node, draw);

@@ -42,6 +42,9 @@ export function rate(r) {
   return r > 0 && r < 9.95 ? r.toFixed(1) : whole.format(Math.round(r));
 }
 
+// perSecond is rate with its unit.
+export const perSecond = (r) => (r === null || r === undefined ? none : rate(r) + " /s");
+
 // span writes seconds: 0.4 s, 12 s, 3 m 20 s, 2 h 5 m, 3 d 4 h.
 export function span(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return none;
@@ -102,4 +105,20 @@ export function plural(n, one, many = one + "s") {
 // sum adds the numbers of an object.
 export function sum(numbers) {
   return Object.values(numbers ?? {}).reduce((a, b) => a + b, 0);
+}
+
+const unseen = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+// plain is a text of others in one line, as it is: what cannot be seen, or turns
+// the direction of letters, is written as \u202e. It is cut after so many letters.
+export function plain(value, most = 200) {
+  const line = String(value).slice(0, most + 1).replace(unseen, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  return line.length > most ? line.slice(0, most - 1) + "…" : line;
+}
+
+// nameOf is a path of an event as people call it: "Market" is market_id, "Odds" is
+// odds.ticks.
+export function nameOf(path) {
+  const name = plain(path.split(/[.[]/)[0].replace(/_id$/, "").replaceAll("_", " "), 20);
+  return name === "" ? "Key" : name[0].toUpperCase() + name.slice(1);
 }

@@ -2,7 +2,7 @@
 
 import { h, keyed, show, text } from "./dom.js";
 import { lines } from "./chart.js";
-import { clock, count, none, plural, rate, short, span, sum, time } from "./format.js";
+import { clock, count, none, perSecond, plain, rate, short, span, sum, time } from "./format.js";
 import { lettersSection } from "./letters.js";
 import { ago, chip, eventList, section, sinceThen, stamp } from "./parts.js";
 import { actions } from "./steer.js";
@@ -11,8 +11,8 @@ import { groupOf, history, manifest, restartsOf, state } from "./store.js";
 const shownEvents = 20;
 
 const facts = [
-  ["Rate", (g) => rate(g.rates.ten_seconds.settled) + " /s", "settled each second, over ten seconds"],
-  ["Added", (g) => rate(g.rates.ten_seconds.added) + " /s", "to the stream each second"],
+  ["Rate", (g) => perSecond(g.rates.ten_seconds.settled), "settled each second, over ten seconds"],
+  ["Added", (g) => perSecond(g.rates.ten_seconds.added), "to the stream each second"],
   ["Lag", (g) => (g.lag === null ? "not known" : count(g.lag)), "entries not delivered yet"],
   ["Lag in time", (g) => (g.lag_seconds === null ? none : span(g.lag_seconds)), "age of the oldest entry not delivered yet"],
   ["Drained in", (g) => (g.drain_seconds === null ? none : span(g.drain_seconds)), "until nothing waits, if all goes on as in the last minute"],
@@ -21,7 +21,7 @@ const facts = [
   ["In flight", (g) => count(g.in_flight), "held by this process"],
   ["Retrying", (g) => count(g.retrying), "wait for their next attempt"],
   ["Read", (g) => count(sum(g.read)), "deliveries begun by this process"],
-  ["Settled", (g) => count(g.settled.acked + g.settled.buried + g.settled.vanished), "for good, by this process"],
+  ["Settled", (g) => count((g.settled?.acked ?? 0) + (g.settled?.buried ?? 0) + (g.settled?.vanished ?? 0)), "for good, by this process"],
   ["Filtered", (g) => count(g.filtered), "did not match where"],
   ["Dead letters", (g) => count(g.dead_letters), "that Redis keeps"],
   ["Lost", (g) => count(sum(g.lost)), "by Redis before they were settled"],
@@ -87,16 +87,16 @@ export function mount(root, name) {
       return;
     }
     verdict.update(g.verdict);
-    text(about, `${g.state} for ${sinceThen(g.since)} · ${g.handler} on ${g.stream}${g.signal ? ` · restart signal ${g.signal}` : ""}`);
+    text(about, `${g.state}${time(g.since) === null ? "" : ` for ${sinceThen(g.since)}`} · ${g.handler} on ${g.stream}${g.signal ? ` · restart signal ${g.signal}` : ""}`);
     text(why, g.verdict.why);
     text(todo, g.verdict.do);
     show(todo, g.verdict.do !== "");
-    const list2 = [...g.problems];
-    if (g.breaker) list2.unshift(`sink unavailable for ${sinceThen(g.breaker.since)}${g.breaker.next ? `, next try at ${clock(time(g.breaker.next))}` : ""}: ${g.breaker.error}`);
-    if (g.next_retry) list2.push(`next start at ${clock(time(g.next_retry))}`);
-    if (g.suspended) list2.push(`${g.suspended.state} by ${g.suspended.by} at ${clock(time(g.suspended.since))}`);
-    keyed(problems, [...new Set(list2.filter((p) => p !== g.verdict.why))], (p) => p, (p) => h("li", {}, p));
-    show(problems, list2.length > 0);
+    const says = [...g.problems];
+    if (g.breaker) says.unshift(`sink unavailable for ${sinceThen(g.breaker.since)}${g.breaker.next ? `, next try at ${clock(time(g.breaker.next))}` : ""}: ${g.breaker.error}`);
+    if (g.next_retry) says.push(`next start at ${clock(time(g.next_retry))}`);
+    if (g.suspended) says.push(`${g.suspended.state} by ${g.suspended.by} at ${clock(time(g.suspended.since))}`);
+    keyed(problems, [...new Set(says.filter((p) => p !== g.verdict.why))], (p) => p, (p) => h("li", {}, p));
+    show(problems, says.length > 0);
     steer.update(g);
     facts.forEach(([, value], i) => text(values[i].lastChild, value(g)));
     charts(g, backlog, rates);
@@ -166,7 +166,7 @@ function table(heads, numbers, wide) {
           const cell = row.children[i];
           if (value instanceof Node) {
             if (cell.textContent !== value.textContent) cell.replaceChildren(value);
-          } else text(cell, value);
+          } else text(cell, typeof value === "string" ? plain(value, 2000) : value);
         });
       });
     },

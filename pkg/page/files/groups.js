@@ -8,11 +8,12 @@ import { history, restartsOf, state } from "./store.js";
 
 const manyGroups = 12; // from here on there is a field to search in
 
+// columns are a name, a class and what the name means.
 const columns = [
-  ["Group", ""], ["Verdict", ""], ["Rate /s", "settled each second, over ten seconds"],
-  ["Lag", "entries not delivered yet, and those pending, over the last ten minutes"],
-  ["Pending", "delivered and not settled, in all processes"], ["Oldest", "age of the oldest pending entry"],
-  ["In flight", "held by this process"], ["Dead", "dead letters in Redis"], ["Restarts", "since the process started"],
+  ["Group", null, null], ["Verdict", null, null], ["Rate /s", "num", "settled each second, over ten seconds"],
+  ["Lag", "num wide-lag", "entries not delivered yet, and those pending, over the last ten minutes"],
+  ["Pending", "num", "delivered and not settled, in all processes"], ["Oldest", "num", "age of the oldest pending entry"],
+  ["In flight", "num", "held by this process"], ["Dead", "num", "dead letters in Redis"], ["Restarts", "num", "since the process started"],
 ];
 
 export function mount(root) {
@@ -21,7 +22,7 @@ export function mount(root) {
   const bar = h("div", { class: "bar" }, search, h("label", { for: "only-bad" }, onlyBad, " only what is not OK"));
   const body = h("tbody", { role: "rowgroup" });
   const table = h("table", { class: "groups", role: "table" },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([name, title], i) => h("th", { scope: "col", role: "columnheader", class: ["", "", "num", "num wide-lag"][Math.min(i, 3)].replace(i > 3 ? " wide-lag" : "", ""), title: title || null }, name)))),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([name, kind, title]) => h("th", { scope: "col", role: "columnheader", class: kind, title }, name)))),
     body);
   const empty = h("p", { class: "note" });
   const list = eventList();
@@ -48,7 +49,7 @@ function makeRow(g) {
   const why = h("span", { class: "why" });
   const verdict = chip();
   const since = h("span", { class: "about" });
-  const line = spark({ width: 190, height: 26, slots: 300 });
+  const line = spark({ height: 26, slots: 300 });
   const lag = h("span", { class: "lag-now" });
   const cells = {};
   const cell = (name, ...children) => {

@@ -4,14 +4,16 @@
 import { token } from "./api.js";
 import { attr, button, h, show, text } from "./dom.js";
 import { mount as eventsView } from "./events.js";
-import { clock, plural, span } from "./format.js";
+import { clock, plural, span, time } from "./format.js";
 import { mount as groupView } from "./group.js";
 import { mount as groupsView } from "./groups.js";
 import { mount as marketView } from "./market.js";
 import { tone, verdictName } from "./parts.js";
-import { changed, connect, state, subscribe } from "./store.js";
+import { changed, connect, forget, state, subscribe } from "./store.js";
 
-const stale = 4000; // ms without news after which what is shown is called old
+// stale is after how many ms without news what is shown is called old.
+const stale = () => Math.max(4000, 3 * state.pace);
+const partStale = 6000; // ms, the same for what a view asks for itself
 
 const views = [
   { pattern: /^\/group\/([^/]+)$/, tab: "groups", mount: groupView },
@@ -29,10 +31,8 @@ const tally = h("div", { class: "tally", "aria-label": "verdicts" });
 const light = h("span", { class: "light" }, h("i"), h("span"));
 const alarm = h("div", { class: "alarm", role: "alert", hidden: true });
 const readOnly = h("span", { class: "badge", hidden: true, title: "admin.read_only is set in the manifest: this server changes nothing" }, "read-only");
-const signOut = button("Forget token", () => {
-  token.clear();
-  connect();
-}, { class: "link", hidden: true });
+const unread = h("div", { class: "alarm calm", role: "status", hidden: true });
+const signOut = button("Forget token", forget, { class: "link", hidden: true });
 const main = h("main", { id: "main", tabindex: "-1" });
 const foot = h("footer", {}, h("span"), h("span"));
 const lock = lockView();
@@ -46,17 +46,24 @@ document.body.append(
     h("a", { class: "brand", href: "#/", "aria-label": "fanout: all groups" }, "fanout"),
     h("nav", { "aria-label": "Views" }, Object.values(tabs)),
     tally, h("div", { class: "top-right" }, readOnly, signOut, light)),
-  alarm, lock.node, main, foot);
+  alarm, unread, lock.node, main, foot);
 
 let view = null;
 
+// leave takes the view away with all that it shows and follows.
+function leave() {
+  view?.unmount?.();
+  view = null;
+  main.replaceChildren();
+}
+
 function route() {
+  leave();
+  if (state.locked) return;
   const at = location.hash.slice(1) || "/";
   for (const v of views) {
     const parts = partsOf(v.pattern.exec(at));
     if (!parts) continue;
-    view?.unmount?.();
-    main.replaceChildren();
     for (const [name, link] of Object.entries(tabs)) attr(link, "aria-current", name === v.tab ? "page" : null);
     view = v.mount(main, ...parts);
     view.update?.();
@@ -79,26 +86,40 @@ function update() {
   show(lock.node, state.locked);
   show(main, !state.locked);
   show(readOnly, state.server?.read_only === true);
-  show(signOut, token.get() !== "");
+  show(signOut, token.get() !== "" && !state.locked);
+  if (state.locked) {
+    leave();
+    for (const question of document.querySelectorAll("dialog")) question.close();
+  }
+  if (!state.locked && !view) route();
+  view?.update?.();
   tick();
   updateTally();
-  if (!state.locked) view?.update?.();
+  updateFoot();
+  const refused = state.reload && !state.reload.done;
+  show(unread, refused);
+  if (refused) text(unread, `The manifest was not taken at ${clock(time(state.reload.at))}, what ran before runs on: ${state.reload.error.replaceAll("\n", "; ")}`);
 }
 
 // tick says how old what is shown is; it also runs when nothing comes.
 function tick() {
   const age = state.at ? Date.now() - state.at : null;
-  const old = age === null || age > stale;
-  const live = state.connected && !old;
+  const old = age === null || age > stale();
+  const part = view?.age?.(); // of what the view asks for itself
+  const live = state.connected && !old && !(part?.ms > partStale);
   attr(light, "data-tone", live ? "good" : "bad");
-  text(light.lastChild, live ? "live" : state.connected ? "waiting" : "disconnected");
+  text(light.lastChild, live ? "live" : !state.connected ? "disconnected" : old ? "waiting" : "old");
   attr(light, "title", age === null ? "" : `as of ${clock(state.at)}`);
   document.documentElement.classList.toggle("stale", !live && state.at > 0);
-  const why = state.problem && state.problem.status !== 401 ? `: ${state.problem.message}` : "";
+  show(alarm, !live && !state.locked && (state.at > 0 || state.problem !== null));
+  if (alarm.hidden) return;
+  const why = state.problem ? `: ${state.problem.message}` : "";
   const next = state.retryAt ? ` Next try in ${span((state.retryAt - Date.now()) / 1000)}.` : "";
   const asOf = state.at ? ` What you see is ${span(age / 1000)} old, as of ${clock(state.at)}.` : "";
-  show(alarm, !live && !state.locked && (state.at > 0 || state.problem !== null));
-  if (!alarm.hidden) text(alarm, state.connected ? `Nothing comes from the server.${asOf}` : `Disconnected${why}.${asOf}${next}`);
+  text(alarm, !state.connected ? `Disconnected${why}.${asOf}${next}` : old ? `Nothing comes from the server.${asOf}` : `${part.name} are ${span(part.ms / 1000)} old${part.why ? ": " + part.why : ""}.`);
+}
+
+function updateFoot() {
   text(foot.firstChild, state.server ? `fanout ${state.server.version}` : "");
   text(foot.lastChild, state.groups.length > 0 ? plural(state.groups.length, "group") + (state.groups[0].server ? ` on ${state.groups[0].server}` : "") : "");
 }
@@ -127,18 +148,18 @@ function lockView() {
     if (field.value.trim() === "") return;
     token.set(field.value.trim());
     field.value = "";
-    tried = true;
+    tried = state.refusals;
     connect();
   } },
   h("h1", {}, "This server wants its token"),
   h("label", { for: "token" }, "Token"),
   h("div", { class: "row" }, field, h("button", { type: "submit", class: "primary" }, "Unlock")),
   note, h("p", { class: "note" }, "It is kept in this tab until it is closed, and sent to this server alone."));
-  let tried = false;
+  let tried = Infinity; // refusals when a token was given
   let was = false;
   subscribe(() => {
-    if (state.connected) tried = false;
-    show(note, tried && state.locked);
+    if (!state.locked) tried = Infinity;
+    show(note, state.refusals > tried);
     if (state.locked && !was) requestAnimationFrame(() => field.focus());
     was = state.locked;
   });

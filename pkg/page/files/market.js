@@ -1,218 +1,105 @@
 // The market as a group with the handler "window" sums it up: the busiest keys,
 // a chart for each, and the trades as they happen.
 
-import { get, group } from "./api.js";
-import { candles } from "./chart.js";
+import { card, labelOf, legendOf } from "./card.js";
 import { attr, h, keyed, show, text } from "./dom.js";
-import { clock, count, none, plural, scaled, short } from "./format.js";
+import { count, nameOf, none, plain, plural, scaled, short, span } from "./format.js";
 import { manifest, serverNow, state } from "./store.js";
 import { tape } from "./tape.js";
+import { idOf, mostSlots, windowsOf } from "./windows.js";
 
-const shownCharts = 6, shownKeys = 20, shownWindows = 12, fewestSlots = 16, mostSlots = 60;
+const shownCharts = 6, fewestSlots = 16;
 const rankEvery = 3000, lookEvery = 1000; // ms
 
 export function mount(root, wanted, chosen) {
-  const title = h("h1", {}, "Market");
   const about = h("span", { class: "about" });
-  const groups = h("div", { class: "bar" });
+  const tabs = h("div", { class: "bar" });
   const note = h("p", { class: "note" });
-  const keysBody = h("tbody");
-  const keysHead = h("tr");
-  const keysPart = h("section", { class: "section keys", hidden: true }, h("h2", {}, "Busiest"), h("table", { class: "plain tight" }, h("thead", {}, keysHead), keysBody));
-  const charts = h("div", { class: chosen === undefined ? "charts" : "charts one" });
-  const side = h("div", { class: "side" });
-  root.append(h("div", { class: "title-row" }, h("div", { class: "titles" }, title, about), groups), note,
-    h("div", { class: "market" }, keysPart, charts, side));
-
-  let ended = false, running = null, name = null, names = "";
+  const place = h("div", { class: "market" });
+  root.append(h("div", { class: "title-row" }, h("div", { class: "titles" }, h("h1", {}, "Market"), about), tabs), note, place);
+  let running = null, name = null;
 
   function update() {
     const all = state.groups.filter((g) => g.handler === "window").map((g) => g.name);
-    if (all.join("\n") !== names) {
-      names = all.join("\n");
-      show(groups, all.length > 1);
-      keyed(groups, all, (n) => n, (n) => h("a", { href: "#/market/" + encodeURIComponent(n), class: "tab" }, n));
-    }
-    for (const a of groups.children) attr(a, "aria-current", a.textContent === name ? "page" : null);
-    const now = wanted && all.includes(wanted) ? wanted : wanted ? null : all[0];
+    show(tabs, all.length > 1);
+    keyed(tabs, all, (n) => n, (n) => h("a", { href: "#/market/" + encodeURIComponent(n), class: "tab" }, n), (a, n) => attr(a, "aria-current", n === name ? "page" : null));
+    const now = wanted === undefined ? all[0] : all.find((n) => n === wanted);
     if (now && now !== name) {
       name = now;
-      begin();
+      running?.end();
+      running = markets({ name, chosen, about, note, place });
+      return update();
     }
     if (!running) {
-      text(note, state.at === 0 ? "Waiting for the server…" : !now && wanted ? `No group ${wanted} with the handler window runs.` : !now ? "No group sums up windows. One with the handler window in the manifest shows its market here." : "");
+      text(note, state.at === 0 ? "Waiting for the server…" : wanted !== undefined ? `No group ${plain(wanted)} with the handler window runs.` : "No group sums up windows. One with the handler window in the manifest shows its market here.");
     }
   }
-
-  function begin() {
-    running?.end();
-    running = show1({ name, chosen, about, note, keysPart, keysHead, keysBody, charts, side, ended: () => ended });
-  }
-  return {
-    update,
-    unmount() {
-      ended = true;
-      running?.end();
-    },
-  };
+  return { update, unmount: () => running?.end(), age: () => running?.age() };
 }
 
-// meaningOf finds the measures that a chart is made of among those of a group.
-function meaningOf(page) {
-  const of = (f, path) => page.measures.find((m) => m.function === f && (path === undefined || m.path === path));
-  const price = (of("first") ?? of("last") ?? of("wavg") ?? of("max"))?.path;
-  const volume = of("sum");
-  return {
-    size: page.size_seconds * 1000, key: page.key, by: page.by,
-    open: of("first", price)?.name, close: of("last", price)?.name, high: of("max", price)?.name, low: of("min", price)?.name, mean: of("wavg", price)?.name,
-    volume: volume?.name, trades: of("count")?.name, pricePath: price, volumePath: volume?.path,
-    decimals: { price: page.measures.find((m) => m.path === price)?.decimals ?? 0, volume: volume?.decimals ?? 0 },
-  };
-}
-
-// windowOf is a window of the API as a chart draws it.
-function windowOf(w, m) {
-  const v = (name) => (name === undefined ? null : w.values[name] ?? null);
-  const mean = v(m.mean), close = v(m.close) ?? mean, open = v(m.open) ?? close;
-  return {
-    start: Date.parse(w.start), open, close, mean, trades: v(m.trades), volume: v(m.volume) ?? v(m.trades),
-    high: v(m.high) ?? (open === null ? null : Math.max(open, close)), low: v(m.low) ?? (open === null ? null : Math.min(open, close)),
-  };
-}
-
-// show1 keeps the charts of one group up to date until it is ended.
-function show1({ name, chosen, about, note, keysPart, keysHead, keysBody, charts, side, ended }) {
-  const abort = new AbortController();
-  let m = null, live = null, keys = [], failures = 0;
-  const series = new Map(); // by key: its windows by their start
-  const timers = [];
-
-  const tell = (w) => {
-    const price = (v) => scaled(v === null ? null : Math.round(v), m.decimals.price);
-    const mean = w.mean === null ? "" : ` vwap ${scaled(w.mean, m.decimals.price, m.decimals.price + 1)}`;
-    return `${clock(w.start)}  open ${price(w.open)} high ${price(w.high)} low ${price(w.low)} close ${price(w.close)}${mean}  volume ${scaled(w.volume, m.decimals.volume)}${w.trades === null ? "" : `  ${plural(w.trades, "trade")}`}`;
-  };
+// markets keeps the charts of one group up to date until it is ended.
+function markets({ name, chosen, about, note, place }) {
+  const abort = new AbortController(), began = Date.now(), timers = [];
+  const known = windowsOf(name, chosen, abort.signal);
+  const ranking = h("span", { class: "section-count" }), newest = h("p", { class: "note" });
+  const keysHead = h("tr"), keysBody = h("tbody");
+  const keysPart = h("section", { class: "section keys", hidden: true }, h("h2", {}, "Busiest ", ranking), newest, h("table", { class: "plain tight" }, h("thead", {}, keysHead), keysBody));
+  const legend = h("p", { class: "note chart-key" });
+  const charts = h("div", { class: chosen === undefined ? "charts" : "charts one" });
+  const side = h("div", { class: "side" });
+  place.replaceChildren(keysPart, h("div", { class: "middle" }, legend, charts), side);
+  let trades = null, tradesAre = "null", fault = null, failures = 0;
 
   async function rank() {
-    const slots = m ? m.size * mostSlots : 3_600_000;
-    const page = await get(group(name, `/windows/keys?limit=${shownKeys}&since=${Math.floor(serverNow() - slots)}`), abort.signal);
-    if (ended()) return;
-    if (!m) {
-      m = meaningOf(page);
-      text(about, `${name} · windows of ${page.size_seconds < 60 ? page.size_seconds + " s" : page.size_seconds / 60 + " m"} by ${page.key || "no key"} · ${page.table}`);
-      keysHead.replaceChildren(...[["Market", ""], m.close ? ["Last", "num"] : null, m.trades ? ["Trades", "num"] : null, m.volume ? ["Volume", "num"] : null].filter(Boolean).map(([t, c]) => h("th", { scope: "col", class: c }, t)));
-      live = await liveOf(name, m);
-      if (ended()) return;
-      if (live) side.append(...live.parts);
-    }
-    keys = page.keys;
-    if (chosen !== undefined && !keys.some((k) => String(k.key) === chosen)) keys = [...keys, { key: chosen, values: {}, windows: 0 }];
-    text(note, page.keys.length === 0 ? "No trade has come in lately: there are no windows to show." : "");
-    show(keysPart, page.keys.length > 0);
+    if (await known.rank()) begin();
+    if (abort.signal.aborted) return;
+    show(keysPart, known.keys.length > 0);
+    text(newest, known.complete ? "" : "of the newest 100,000 windows");
+    show(newest, !known.complete);
+    await followTrades();
   }
 
-  // labelOf is a key as people see it; one that cannot be seen is quoted.
-  function labelOf(key) {
-    const text = String(key);
-    if (text.trim() !== "") return text;
-    return m.key === "" ? "all" : JSON.stringify(text);
+  // begin sets up what depends on the measures.
+  function begin() {
+    const { m } = known, seconds = m.size / 1000;
+    text(about, `${name} · windows of ${span(seconds)} by ${m.key || "no key"} · ${m.table}`);
+    text(ranking, `${m.by ? `by ${m.by}, ` : ""}last ${span(mostSlots * seconds)}`);
+    text(legend, legendOf(m));
+    keysHead.replaceChildren(...[[nameOf(m.key), "key"], m.close && ["Last", "num"], m.trades && ["Trades", "num"], m.volume && ["Volume", "num"]].filter(Boolean).map(([t, c]) => h("th", { scope: "col", class: c }, t)));
+    keyed(keysBody, [], () => "");
+    keyed(charts, [], () => "");
   }
 
-  const shown = () => (chosen !== undefined ? keys.filter((k) => String(k.key) === chosen) : keys.slice(0, shownCharts));
-
-  // look asks for the windows that may have changed: all of a market that is new
-  // here, else those from the last but one on.
-  async function look(whole) {
-    if (keys.length === 0) return;
-    const fresh = keys.filter((k) => whole || !series.has(String(k.key)));
-    const oldest = Math.floor((serverNow() - mostSlots * m.size) / m.size) * m.size;
-    const recent = Math.floor((serverNow() - 2 * m.size) / m.size) * m.size;
-    for (const [list, since] of [[fresh, oldest], [keys.filter((k) => !fresh.includes(k)), recent]]) {
-      if (list.length === 0) continue;
-      for (let after = ""; ;) {
-        const query = new URLSearchParams({ since: Math.max(0, since), limit: 5000 });
-        for (const k of list) query.append("key", String(k.key));
-        if (after) query.set("after", after);
-        const page = await get(group(name, "/windows?" + query), abort.signal);
-        if (ended()) return;
-        for (const k of list) if (!series.has(String(k.key))) series.set(String(k.key), new Map());
-        for (const w of page.windows) series.get(String(w.key))?.set(Date.parse(w.start), windowOf(w, m));
-        after = page.next;
-        if (!after) break;
-      }
+  // followTrades shows the tape of the group's stream beside the charts, and another
+  // one once the manifest says so.
+  async function followTrades() {
+    let wanted;
+    try {
+      wanted = tapeOf(await manifest(), name, known.m);
+    } catch {
+      return; // asked for again with the next ranking
     }
-    for (const [k, windows] of series) {
-      if (!keys.some((one) => String(one.key) === k)) series.delete(k);
-      for (const start of windows.keys()) if (start < oldest) windows.delete(start);
-    }
-    draw();
+    if (abort.signal.aborted || JSON.stringify(wanted) === tradesAre) return;
+    tradesAre = JSON.stringify(wanted);
+    trades?.unmount();
+    trades = wanted && tape(wanted);
+    side.replaceChildren(...(trades?.parts ?? []));
   }
 
   function draw() {
+    const { m, keys } = known;
     const now = Math.floor(serverNow() / m.size) * m.size;
-    const starts = [...series.values()].flatMap((w) => [...w.keys()]).filter((start) => start <= now + fewestSlots * m.size);
+    const starts = known.starts();
     const until = Math.max(now, ...starts); // the clock of the trades may be ahead
     const slots = Math.min(mostSlots, Math.max(fewestSlots, (until - Math.min(until, ...starts)) / m.size + 1));
-    keyed(keysBody, keys.slice(0, shownKeys), (k) => String(k.key), makeKey, (row, k) => row.update(k));
-    keyed(charts, shown(), (k) => String(k.key), makeCard, (card, k) => card.update(k, until, slots));
-  }
-
-  const listOf = (k) => [...(series.get(String(k.key)) ?? new Map()).values()].sort((a, b) => a.start - b.start);
-
-  function makeKey(k) {
-    const cells = [m.close, m.trades, m.volume].map((has) => (has ? h("td", { class: "num" }) : null));
-    const row = h("tr", { "data-key": String(k.key), "aria-current": String(k.key) === chosen ? "true" : null },
-      h("td", {}, h("a", { href: `#/market/${encodeURIComponent(name)}/${encodeURIComponent(String(k.key))}` }, labelOf(k.key))), cells);
-    row.update = (k) => {
-      const last = listOf(k).at(-1);
-      if (cells[0]) text(cells[0], scaled(last?.close ?? null, m.decimals.price));
-      if (cells[1]) text(cells[1], short(k.values[m.trades] ?? null));
-      if (cells[2]) text(cells[2], k.values[m.volume] === undefined ? none : short(k.values[m.volume] / 10 ** m.decimals.volume));
-    };
-    return row;
-  }
-
-  function makeCard(k) {
-    const label = labelOf(k.key);
-    const price = h("b", { class: "price" });
-    const change = h("span", { class: "change" });
-    const readout = h("p", { class: "readout", "aria-live": "off" });
-    let picked = null, latest = null;
-    const chart = candles({ height: chosen === undefined ? 176 : 420, label, onpick: (w) => {
-      picked = w;
-      attr(readout, "aria-live", w ? "polite" : "off");
-      read();
-    } });
-    const href = chosen === undefined ? `#/market/${encodeURIComponent(name)}/${encodeURIComponent(String(k.key))}` : `#/market/${encodeURIComponent(name)}`;
-    const list = chosen === undefined ? null : windowTable(m);
-    const card = h("article", { class: "card", "data-key": String(k.key) },
-      h("header", {}, h("h2", {}, h("a", { href, title: chosen === undefined ? "this market alone" : "all markets" }, label)), price, change),
-      chart.node, readout, list?.node);
-    function read() {
-      const w = picked ?? latest;
-      if (!w) return text(readout, "");
-      const price = (v) => scaled(v, m.decimals.price);
-      readout.classList.toggle("picked", picked !== null);
-      const parts = [["", clock(w.start).slice(0, 5)], ["O", price(w.open)], ["H", price(w.high)], ["L", price(w.low)], ["C", price(w.close)]];
-      if (m.mean) parts.push(["vwap", w.mean === null ? none : scaled(w.mean, m.decimals.price, m.decimals.price + 1)]);
-      parts.push(["vol", w.volume === null ? none : short(w.volume / 10 ** m.decimals.volume)]);
-      if (w.trades !== null && chosen !== undefined) parts.push(["trades", count(w.trades)]);
-      keyed(readout, parts, (p) => p[0], (p) => h("span", {}, p[0] && h("i", {}, p[0] + " "), h("span")), (node, p) => text(node.lastChild, p[1]));
-    }
-    card.update = (k, until, slots) => {
-      const all = listOf(k).filter((w) => w.start > until - slots * m.size && w.start <= until);
-      latest = all.at(-1) ?? null;
-      const first = all[0];
-      text(price, scaled(latest?.close ?? null, m.decimals.price));
-      const moved = latest && first && first.open ? ((latest.close - first.open) / first.open) * 100 : null;
-      text(change, moved === null ? "" : `${moved > 0 ? "+" : moved < 0 ? "−" : ""}${Math.abs(moved).toFixed(1)} %`);
-      attr(change, "title", moved === null ? null : `since ${clock(first.start)}`);
-      if (picked) picked = all.find((w) => w.start === picked.start) ?? null;
-      chart.update({ windows: all, size: m.size, until, slots, decimals: m.decimals, tell });
-      list?.update(all.slice(-shownWindows).reverse());
-      read();
-    };
-    return card;
+    const addressOf = (k) => `#/market/${encodeURIComponent(name)}/${encodeURIComponent(String(k.key))}`;
+    keyed(keysBody, keys, (k) => idOf(k.key), (k) => keyRow(k, m, addressOf(k), String(k.key) === chosen), (row, k) => row.update(k, known.listOf(k).at(-1)));
+    const shown = chosen === undefined ? keys.slice(0, shownCharts) : keys.filter((k) => String(k.key) === chosen);
+    keyed(charts, shown, (k) => idOf(k.key), (k) => card({ key: k.key, m, alone: chosen !== undefined, href: chosen === undefined ? addressOf(k) : `#/market/${encodeURIComponent(name)}` }),
+      (node, k) => node.update(known.listOf(k), until, slots));
+    const tooLong = known.tooLong();
+    text(note, keys.length === 0 ? "No trade has come in lately: there are no windows to show."
+      : [tooLong > 0 && `${plural(tooLong, "key is", "keys are")} too long for a chart.`, known.cut && "There are more windows than this page reads."].filter(Boolean).join(" "));
   }
 
   // every does something again and again, one after the other, as long as the page
@@ -220,69 +107,63 @@ function show1({ name, chosen, about, note, keysPart, keysHead, keysBody, charts
   function every(ms, act) {
     const slot = timers.push(0) - 1;
     const turn = async () => {
-      if (ended() || abort.signal.aborted) return;
+      if (abort.signal.aborted) return;
       if (!document.hidden) {
         try {
           await act();
           failures = 0;
+          fault = null;
         } catch (err) {
-          if (err.name === "AbortError") return;
-          failures++;
-          if (failures > 1) text(note, `The windows cannot be read: ${err.message}. ${err.hint ?? ""}`);
+          if (abort.signal.aborted) return;
+          fault = err.message;
+          if (++failures > 1) text(note, `The windows cannot be read: ${err.message}. ${err.hint ?? ""}`);
         }
       }
-      timers[slot] = setTimeout(turn, ms);
+      if (!abort.signal.aborted) timers[slot] = setTimeout(turn, ms);
     };
     return turn();
   }
 
   let round = 0;
-  every(rankEvery, rank).then(() => every(lookEvery, () => m && look(round++ % 30 === 0)));
+  every(rankEvery, rank).then(() => every(lookEvery, async () => {
+    if (!known.m) return;
+    await known.look(round++ % 30 === 0);
+    if (!abort.signal.aborted) draw();
+  }));
   return {
+    age: () => ({ name: "The charts", ms: Date.now() - (known.at || began), why: fault }),
     end() {
       abort.abort();
       timers.forEach(clearTimeout);
-      live?.unmount();
+      trades?.unmount();
     },
   };
 }
 
-// windowTable shows the newest windows of a market in numbers.
-function windowTable(m) {
-  const columns = [
-    ["Window", (w) => clock(w.start)],
-    m.close && ["Open", (w) => scaled(w.open, m.decimals.price)], ["High", (w) => scaled(w.high, m.decimals.price)],
-    ["Low", (w) => scaled(w.low, m.decimals.price)], m.close && ["Close", (w) => scaled(w.close, m.decimals.price)],
-    m.mean && ["vwap", (w) => scaled(w.mean, m.decimals.price, m.decimals.price + 1)],
-    m.volume && ["Volume", (w) => scaled(w.volume, m.decimals.volume)], m.trades && ["Trades", (w) => count(w.trades)],
-  ].filter(Boolean);
-  const body = h("tbody");
-  return {
-    node: h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Windows" }, h("table", { class: "plain tight windows" },
-      h("thead", {}, h("tr", {}, columns.map(([t], i) => h("th", { scope: "col", class: i > 0 ? "num" : "" }, t)))), body)),
-    update(windows) {
-      keyed(body, windows, (w) => w.start, () => h("tr", {}, columns.map((_, i) => h("td", { class: i > 0 ? "num" : "" }))), (row, w) => {
-        columns.forEach(([, value], i) => text(row.children[i], value(w)));
-      });
-    },
+// keyRow is a key in the list of the busiest ones.
+function keyRow(k, m, href, chosen) {
+  const cells = [m.close, m.trades, m.volume].map((has) => (has ? h("td", { class: "num" }) : null));
+  const label = labelOf(k.key, m);
+  const row = h("tr", { "data-key": String(k.key), "aria-current": chosen ? "true" : null },
+    h("td", { class: "key" }, h("a", { href, title: label }, label)), cells);
+  row.update = ({ values }, last) => {
+    if (cells[0]) text(cells[0], scaled(last?.close ?? null, m.decimals.price));
+    if (cells[1]) text(cells[1], values[m.trades] === undefined ? none : short(values[m.trades]));
+    if (cells[2]) text(cells[2], values[m.volume] === undefined ? none : short(values[m.volume] / 10 ** m.decimals.volume));
+    if (cells[1]) attr(cells[1], "title", values[m.trades] === undefined ? null : count(values[m.trades]));
   };
+  return row;
 }
 
-// liveOf is the tape of the group's stream, null when no group streams it.
-async function liveOf(name, m) {
-  let config;
-  try {
-    config = await manifest();
-  } catch {
-    return null;
-  }
+// tapeOf is what the manifest says of the trades of a group's stream: which group
+// streams them, and which ones notify of some. It is null when none streams them.
+function tapeOf(config, name, m) {
   const stream = config.groups[name]?.stream;
   const on = Object.entries(config.groups).filter(([, g]) => g.stream === stream && g.enabled);
   const streamer = on.find(([, g]) => g.handler.live);
   if (!streamer) return null;
-  const notifier = on.find(([, g]) => g.handler.webhook && g.where);
-  const columns = [{ label: m.key.split(".")[0].replace(/_id$/, "") || "key", path: m.key, decimals: null }];
-  if (m.pricePath) columns.push({ label: m.pricePath.split(".")[0], path: m.pricePath, decimals: m.decimals.price });
-  if (m.volumePath) columns.push({ label: m.volumePath.split(".")[0], path: m.volumePath, decimals: m.decimals.volume });
-  return tape({ group: streamer[0], columns: columns.filter((c) => c.path), mark: notifier ? { group: notifier[0], where: notifier[1].where } : null });
+  const columns = [
+    { path: m.key, decimals: null }, { path: m.pricePath, decimals: m.decimals.price }, { path: m.volumePath, decimals: m.decimals.volume },
+  ].filter((c) => c.path);
+  return { group: streamer[0], columns, notifiers: on.filter(([, g]) => g.handler.webhook && g.where).map(([name, g]) => ({ name, where: g.where })) };
 }

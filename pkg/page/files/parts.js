@@ -1,7 +1,7 @@
 // What several views show: verdicts, events, ages.
 
 import { attr, h, keyed, text } from "./dom.js";
-import { clock, full, none, span, time } from "./format.js";
+import { clock, full, none, plain, span, time } from "./format.js";
 import { serverNow } from "./store.js";
 
 // tones are how much a verdict, a state or a kind of event asks for attention.
@@ -60,7 +60,7 @@ export function eventList({ groups = true } = {}) {
           when,
           groups && (e.group ? h("a", { class: "event-group", href: "#/group/" + encodeURIComponent(e.group) }, e.group) : h("span", { class: "event-group" }, "process")),
           h("span", { class: "event-kind" }, e.kind),
-          h("span", { class: "event-text" }, e.text));
+          h("span", { class: "event-text" }, plain(e.text, 2000)));
       });
     },
   };

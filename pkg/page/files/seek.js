@@ -1,7 +1,7 @@
 // Moving a group to another position: what it would come to first, then the move.
 
 import { ask, get, group } from "./api.js";
-import { button, h, show, text } from "./dom.js";
+import { attr, button, h, show, text } from "./dom.js";
 import { faultLine, open, toast } from "./dialog.js";
 import { count, none, plural } from "./format.js";
 import { groupOf, subscribe } from "./store.js";
@@ -12,7 +12,8 @@ const targets = [
   ["other", "after an ID, from a time on, or a time ago"],
 ];
 
-export function seek(name) {
+// seek opens the dialog; pause() pauses the group.
+export function seek(name, pause) {
   let unsubscribe = () => {};
   return open((close) => {
     const fault = faultLine();
@@ -23,7 +24,8 @@ export function seek(name) {
     const rebuild = h("input", { type: "checkbox", id: "seek-rebuild", change: forget });
     const result = h("dl", { class: "facts seek-result", hidden: true });
     const notes = h("ul", { class: "problems", hidden: true });
-    const rests = h("p", { class: "fault", hidden: true });
+    const runs = h("p", { class: "fault row", hidden: true }, h("span", { class: "grow" }, `${name} runs. It is moved only while it is paused or stopped: pause it first.`),
+      button("Pause", () => pause().catch((err) => fault.tell(err))));
     let looked = null; // the request that the result is of
 
     function choose(value) {
@@ -38,9 +40,11 @@ export function seek(name) {
     // the group rests.
     function follow() {
       const resting = Boolean(groupOf(name)?.suspended);
-      show(rests, looked !== null && !resting);
-      text(rests, resting ? "" : `${name} runs. It is moved only while it is paused or stopped: pause it first.`);
+      show(runs, !resting);
       move.disabled = looked === null || !resting;
+      attr(move, "class", move.disabled ? null : "danger");
+      attr(move, "title", looked === null ? "a dry run says first what it comes to" : resting ? null : "it runs");
+      for (const part of [...radios.map((label) => label.firstChild), other]) part.disabled = rebuild.checked;
     }
 
     // forget puts a result away that is not of what the dialog says any more.
@@ -84,9 +88,10 @@ export function seek(name) {
       if (!s) return;
       toast(`${name} goes on after ${s.to}: ${plural(s.repeats, "entry comes", "entries come")} again, ${plural(s.skips, "is", "are")} skipped.`);
       close(s);
-    }, { class: "danger", id: "seek-move", disabled: true });
+    }, { id: "seek-move", disabled: true });
 
     unsubscribe = subscribe(follow);
+    follow();
     get(group(name, "/position")).then((p) => {
       text(stands, `It stands at ${p.last_delivered ?? "no position"}; the stream goes from ${p.first_entry ?? none} to ${p.last_generated ?? none}, ${plural(p.length, "entry", "entries")}.`);
     }, (err) => fault.tell(err));
@@ -95,7 +100,7 @@ export function seek(name) {
       head: `Move ${name}`,
       body: [stands, h("fieldset", {}, h("legend", {}, "It goes on"), radios, other),
         h("label", { class: "choice", for: "seek-rebuild" }, rebuild, h("b", {}, "rebuild"), h("span", {}, "empty what its handler has made, and begin with the first entry")),
-        result, notes, rests, fault.node],
+        result, notes, runs, fault.node],
       buttons: [button("Close", () => close()), dry, move],
     };
   }).finally(() => unsubscribe());

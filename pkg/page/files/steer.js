@@ -10,7 +10,7 @@ import { absorb, groupOf, state } from "./store.js";
 
 export const whyReadOnly = "This server is read-only: admin.read_only is set in the manifest.";
 
-const who = "the page";
+const who = "the page", timeout = 15_000; // ms
 
 // allow disables what changes something on a server that takes no changes.
 export function allow(buttons) {
@@ -24,7 +24,7 @@ export function allow(buttons) {
 
 async function steer(name, verb, done) {
   for (let n = 0; n < 12; n++) { // each request waits for five seconds
-    const answer = await ask("POST", group(name, "/" + verb), { by: who });
+    const answer = await ask("POST", group(name, "/" + verb), { by: who }, { timeout });
     absorb(answer.status);
     if (answer.done) {
       toast(`${name} ${done}.`);
@@ -43,7 +43,7 @@ export function actions(name) {
     head: `Restart ${name}?`, label: "Restart",
     body: h("p", {}, `It finishes what it has in flight (${inFlight()}), and begins anew with a new handler. The other groups do not notice.`),
     act: async () => {
-      await ask("POST", group(name, "/restart"));
+      await ask("POST", group(name, "/restart"), undefined, { timeout });
       toast(`${name} restarts.`);
     },
   }));
@@ -55,7 +55,7 @@ export function actions(name) {
     act: () => steer(name, "stop", "is stopped"),
   }));
   const start = button("Start", () => attempt(() => steer(name, "start", "runs")), { class: "primary" });
-  const move = button("Seek…", () => seek(name));
+  const move = button("Seek…", () => seek(name, () => steer(name, "pause", "is paused")));
   const reason = h("span", { class: "note" });
   const node = h("div", { class: "actions" }, reason, resume, start, pause, restart, stop, move);
   return {

@@ -1,7 +1,7 @@
 // What the page knows: the groups as the server told last, their history, the
 // newest events, and whether it is connected. Views subscribe to it.
 
-import { follow, get } from "./api.js";
+import { follow, get, onRefused, token } from "./api.js";
 import { sum } from "./format.js";
 
 const historySeconds = 600, keptEvents = 500;
@@ -9,14 +9,17 @@ const historySeconds = 600, keptEvents = 500;
 export const state = {
   server: null, // version, read_only
   groups: [],
+  reload: null, // what became of the latest one
   events: [], // newest first
   missed: 0, // events
   at: 0, // when the groups came, by this clock; 0: never
+  pace: 1000, // between two lists of them, ms: those of many groups come less often
   skew: 0, // the server's clock less this one, ms
   connected: false,
   problem: null, // why it is not connected
   retryAt: null,
-  locked: false, // the token is missing or wrong
+  locked: false, // the token is missing or wrong: nothing is known
+  refusals: 0, // of tokens
 };
 
 const listeners = new Set();
@@ -56,11 +59,11 @@ export function connect() {
   stream?.close();
   stream = null;
   if (document.hidden) return;
-  state.locked = false;
   const first = state.events.length === 0;
   stream = follow("/v1/watch?recent=" + (first ? 200 : 100), {
     open() {
       state.connected = true;
+      state.locked = false;
       state.problem = state.retryAt = null;
       changed();
     },
@@ -69,11 +72,34 @@ export function connect() {
       state.connected = false;
       state.problem = problem;
       state.retryAt = retryAt;
-      state.locked = problem.status === 401;
       changed();
     },
-    silence: 15_000,
+    silence: () => Math.max(15_000, 4 * state.pace),
+    places: { name: "groups", most: 3 },
   });
+}
+
+// lock forgets all that is known, until a token is taken.
+function lock() {
+  stream?.close();
+  stream = null;
+  Object.assign(state, { server: null, groups: [], reload: null, events: [], missed: 0, at: 0, connected: false, problem: null, retryAt: null, locked: true });
+  histories.clear();
+  noted.clear();
+  config = null;
+  changed();
+}
+
+onRefused(() => {
+  state.refusals++;
+  lock();
+});
+
+// forget takes the token away from this tab, and what it has shown.
+export function forget() {
+  token.clear();
+  lock();
+  connect();
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -88,11 +114,14 @@ function message(name, data) {
   switch (name) {
     case "server":
       state.server = data;
+      state.pace = data.pace_ms;
       state.skew = Date.parse(data.time) - Date.now();
       break;
     case "groups":
       state.groups = data.groups;
+      state.reload = data.reload ?? null;
       state.at = Date.now();
+      state.pace = data.pace_ms;
       state.skew = Date.parse(data.time) - state.at;
       for (const g of data.groups) remember(g, Math.floor(Date.parse(data.time) / 1000));
       for (const name of histories.keys()) {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"runtime"
 	"sync"
 
 	"example.com/fanout/pkg/stream"
@@ -9,8 +10,14 @@ import (
 
 // hubs are those of all groups of a process.
 type hubs struct {
+	turns   chan struct{} // holds one for each filter that is at work
 	mu      sync.Mutex
 	byGroup map[string]*hub
+}
+
+// newHubs lets filters have half of the processors, however many there are.
+func newHubs() *hubs {
+	return &hubs{byGroup: map[string]*hub{}, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 func (h *hubs) of(group string) *hub {
@@ -18,23 +25,31 @@ func (h *hubs) of(group string) *hub {
 	defer h.mu.Unlock()
 	one := h.byGroup[group]
 	if one == nil {
-		one = &hub{wake: make(chan struct{}), keep: defaultKeep, keepBytes: defaultKeepBytes, most: defaultClients}
+		one = &hub{turns: h.turns, wake: make(chan struct{}), keep: defaultKeep, keepBytes: defaultKeepBytes, most: defaultClients}
 		h.byGroup[group] = one
 	}
 	return one
 }
 
-// hub holds the newest events of a group for its clients. Every event has a
-// number, counted from 1; a client knows the number of the next one that it is
-// to get, and nothing is kept for it.
+// forget lets go of a group's events.
+func (h *hubs) forget(group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.byGroup, group)
+}
+
+// hub holds the newest events of a group for its clients. The events have
+// numbers, from 0; a client knows the number of the next one that it is to get,
+// and nothing is kept for it.
 type hub struct {
+	turns           chan struct{}
 	mu              sync.Mutex
 	keep, keepBytes int
 	ring            []held // those from next-len to next-1, oldest first, beginning at head
 	head            int
 	n               int // events in the ring
 	bytes           int
-	next            int64         // number of the next event, less one
+	next            int64         // number of the next event to come
 	wake            chan struct{} // closed, and replaced, when an event has come
 	clients, most   int
 }
@@ -115,9 +130,10 @@ type missed struct {
 	To    *stream.ID `json:"before"` // the one that it gets next; null: none is there yet
 }
 
-// take returns the events from a number on, at most most of them, and the number
-// that comes next. last is the ID of the event before.
-func (h *hub) take(from int64, last stream.ID, most int) (t taken, next int64) {
+// take appends to into the events from a number on, at most takeMost of them and
+// of takeBytes unless the first one is larger, and gives the number that comes
+// next. last is the ID of the event before.
+func (h *hub) take(from int64, last stream.ID, into []held) (t taken, next int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if oldest := h.oldest(); from < oldest {
@@ -127,8 +143,14 @@ func (h *hub) take(from int64, last stream.ID, most int) (t taken, next int64) {
 		}
 		from = oldest
 	}
-	for next = from; next < h.next && len(t.events) < most; next++ {
-		t.events = append(t.events, h.at(next))
+	t.events = into
+	bytes := 0
+	for next = from; next < h.next && len(t.events) < takeMost; next++ {
+		e := h.at(next)
+		if bytes += len(e.data); bytes > takeBytes && next > from {
+			break
+		}
+		t.events = append(t.events, e)
 	}
 	if next == h.next {
 		t.wake = h.wake

@@ -44,7 +44,7 @@ const (
 // clients are connected to by their names: a group that restarts, or is declared
 // anew, has the clients of the one before.
 func Factory() handler.Factory {
-	shared := &hubs{byGroup: map[string]*hub{}}
+	shared := newHubs()
 	return handler.Factory{
 		Doc: "streams events to browsers and services as server-sent events, at /live/GROUP of the admin server",
 		Config: func() handler.Config {
@@ -93,6 +93,10 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 // Serve returns what answers requests for the events of a group; see [hub]. It
 // works whether the group runs or not.
 func (c *Config) Serve(group string) http.Handler { return c.hubs.of(group) }
+
+// Forget lets go of the events of a group that has left the manifest. Whoever
+// still streams them is to end by itself.
+func (c *Config) Forget(group string) { c.hubs.forget(group) }
 
 // streamer is the handler: it puts events into the ring of its group.
 type streamer struct{ hub *hub }

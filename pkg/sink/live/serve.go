@@ -1,37 +1,37 @@
 package live
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
-	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/stream"
 )
 
 const (
-	writeTimeout = 10 * time.Second       // of one write to a client
-	keepAlive    = 15 * time.Second       // between two signs of life to one
+	keepAlive    = 15 * time.Second       // between two signs of life to a client
 	pace         = 25 * time.Millisecond  // between two writes at least: many events go out as one
-	takeMost     = 512                    // events of one write
+	takeMost     = 512                    // events at once
+	takeBytes    = 256 << 10              // of them
 	maxRecent    = 1000                   // events that a new client may ask for
 	refusedEvery = 500 * time.Millisecond // between two words about a filter that fails
 )
 
-// client is one request that is being answered.
+// client is one request that is being answered. It holds no event but those that
+// are on their way to it, which it shares with the ring.
 type client struct {
-	hub         *hub
-	where, mark *event.Expr // nil: none
-	decoder     event.Decoder
-	event       event.Event // of the filter
-	refused     time.Time   // it was told that the filter fails
-	next        int64
-	last        stream.ID // seen, whether sent or not
-	told        stream.ID // the last ID that the client knows
-	buf         []byte
-	out         func([]byte) error
+	hub      *hub
+	filter   filter
+	out      *line
+	next     int64
+	last     stream.ID // seen, whether sent or not
+	told     stream.ID // the last ID that the client knows
+	refused  time.Time // it was told that the filter fails
+	events   []held    // room for those at once
+	verdicts []verdict // on them
 }
 
 // ServeHTTP streams events until the client goes, or the request's context is
@@ -46,59 +46,38 @@ type client struct {
 // {"count", "after", "before"}) and "refused" (an event that the expression
 // cannot judge: {"id", "error"}).
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &client{hub: h, decoder: event.Decoder{Field: "event", Format: event.JSON}}
-	gone, fault := c.read(r)
-	if fault != "" {
-		problem(w, http.StatusBadRequest, fault, "correct the request; the README says what where, mark, recent and Last-Event-ID may be")
-		return
-	}
-	ok, most := h.join()
+	ok, most := h.join() // before anything that costs
 	if !ok {
 		problem(w, http.StatusServiceUnavailable, fmt.Sprintf("%d clients follow the group already", most), "come later, or raise clients of the handler live in the manifest")
 		return
 	}
 	defer h.leave()
-
-	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Time{}) // the request has been read
-	head := w.Header()
-	head.Set("Content-Type", "text/event-stream")
-	head.Set("X-Accel-Buffering", "no") // for a proxy in between
-	w.WriteHeader(http.StatusOK)
+	c := &client{hub: h, filter: newFilter(h.turns)}
+	gone, fault := c.read(r)
+	if r.Context().Err() != nil {
+		return
+	}
+	if fault != "" {
+		problem(w, http.StatusBadRequest, fault, "correct the request; the README says what where, mark, recent and Last-Event-ID may be")
+		return
+	}
+	c.out = newLine(w)
 	if r.Method == http.MethodHead {
 		return
 	}
-	c.out = func(text []byte) error {
-		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout)) // of this write alone
-		if _, err := w.Write(text); err != nil {
-			return err
-		}
-		return controller.Flush()
-	}
-	c.buf = append(c.buf, ": events follow\n\n"...)
+	c.out.text(": events follow\n\n")
 	if gone != nil {
 		c.message("missed", gone)
 	}
-	c.serve(r)
+	c.serve(r.Context())
 }
 
 // read takes what the request asks for. gone is what the client may have missed
 // before it came back, fault what is wrong with the request.
 func (c *client) read(r *http.Request) (gone *missed, fault string) {
-	query := r.URL.Query()
-	for _, part := range []struct {
-		name string
-		into **event.Expr
-	}{{"where", &c.where}, {"mark", &c.mark}} {
-		source := query.Get(part.name)
-		if source == "" {
-			continue
-		}
-		x, err := event.Compile(source)
-		if err != nil {
-			return nil, part.name + ": " + err.Error()
-		}
-		*part.into = x
+	query := r.URL.Query() // which has been checked
+	if err := c.filter.compile(r.Context(), query.Get("where"), query.Get("mark")); err != nil {
+		return nil, err.Error()
 	}
 	recent := 0
 	if text := query.Get("recent"); text != "" {
@@ -126,98 +105,83 @@ func (c *client) read(r *http.Request) (gone *missed, fault string) {
 
 // serve sends what comes. All waiting is done here, in the goroutine of the
 // request: the group knows nothing of it.
-func (c *client) serve(r *http.Request) {
+func (c *client) serve(ctx context.Context) {
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
-	rest := time.NewTimer(0)
-	defer rest.Stop()
-	for {
-		t, next := c.hub.take(c.next, c.last, takeMost)
-		if t.missed.Count != nil {
-			c.message("missed", t.missed)
+	for ctx.Err() == nil {
+		wake := c.some(ctx)
+		sent, err := c.out.flush()
+		if err != nil {
+			return
 		}
-		for _, e := range t.events {
-			if r.Context().Err() != nil {
-				return
-			}
-			c.judge(e)
-		}
-		c.next = next
-		if len(c.buf) > 0 {
-			if c.out(c.buf) != nil {
-				return
-			}
-			c.buf = c.buf[:0]
-			rest.Reset(pace)
-			select {
-			case <-rest.C:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if t.wake == nil {
-			if r.Context().Err() != nil {
-				return
-			}
+		if wake == nil { // there is more
 			continue
 		}
+		if sent {
+			select {
+			case <-time.After(pace):
+			case <-ctx.Done():
+				return
+			}
+		}
 		select {
-		case <-t.wake:
+		case <-wake:
 		case <-alive.C:
 			c.signOfLife()
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// some sends some of the events that are there. wake is closed when there are
+// more; nil: there are already.
+func (c *client) some(ctx context.Context) (wake <-chan struct{}) {
+	t, next := c.hub.take(c.next, c.last, c.events[:0])
+	if t.missed.Count != nil {
+		c.message("missed", t.missed)
+	}
+	c.verdicts = c.filter.judge(ctx, t.events, c.verdicts[:0])
+	for i, v := range c.verdicts {
+		c.send(t.events[i], v)
+	}
+	left := len(t.events) - len(c.verdicts)
+	c.next = next - int64(left)
+	clear(t.events) // the ring may drop them
+	c.events = t.events
+	if left > 0 {
+		return nil
+	}
+	return t.wake
 }
 
 // signOfLife also tells the client how far it is when its filter has let nothing
 // through: it can come back there.
 func (c *client) signOfLife() {
-	c.buf = append(c.buf, ": still here\n"...)
+	c.out.text(": still here\n")
 	if c.last != c.told {
-		c.buf = fmt.Appendf(c.buf, "id: %s\n", c.last)
+		c.out.text("id: ", c.last.String(), "\n")
 		c.told = c.last
 	}
-	c.buf = append(c.buf, '\n')
+	c.out.text("\n")
 }
 
-// judge appends an event that the client wants.
-func (c *client) judge(e held) {
+// send sends an event that the client wants.
+func (c *client) send(e held, v verdict) {
 	c.last = e.id
-	if c.where != nil || c.mark != nil {
-		c.event.Reset()
-		format := event.JSON
-		if e.opaque {
-			format = event.Raw
-		}
-		d := event.Decoder{Field: c.decoder.Field, Format: format}
-		if err := d.DecodeInto(&c.event, stream.Entry{Fields: []stream.Field{{Name: []byte(c.decoder.Field), Value: e.data}}}); err != nil {
-			c.refuse(e.id, err)
-			return
-		}
+	if v.fault != nil {
+		c.refuse(e.id, v.fault)
 	}
-	if c.where != nil {
-		wanted, err := c.where.Match(&c.event)
-		if err != nil {
-			c.refuse(e.id, err)
-		}
-		if !wanted {
-			return
-		}
+	if !v.wanted {
+		return
 	}
-	marked := false
-	if c.mark != nil {
-		var err error
-		if marked, err = c.mark.Match(&c.event); err != nil {
-			c.refuse(e.id, err)
-		}
+	c.out.text("id: ", e.id.String(), "\n")
+	if v.marked {
+		c.out.text("event: marked\n")
 	}
-	c.buf = fmt.Appendf(c.buf, "id: %s\n", e.id)
-	if marked {
-		c.buf = append(c.buf, "event: marked\n"...)
-	}
-	c.buf = append(append(append(c.buf, "data: "...), e.data...), "\n\n"...)
+	c.out.text("data: ")
+	c.out.bytes(e.data)
+	c.out.text("\n\n")
 	c.told = e.id
 }
 
@@ -233,10 +197,10 @@ func (c *client) refuse(id stream.ID, err error) {
 	}
 }
 
-// message appends an event of our own.
+// message sends an event of our own.
 func (c *client) message(name string, v any) {
 	data, _ := json.Marshal(v) // texts and numbers alone
-	c.buf = fmt.Appendf(c.buf, "event: %s\ndata: %s\n\n", name, data)
+	c.out.text("event: ", name, "\ndata: ", string(data), "\n\n")
 }
 
 // problem answers with an error in the form of the admin server.

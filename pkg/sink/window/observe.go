@@ -74,6 +74,9 @@ type observation struct {
 	fresh bool  // not counted before
 }
 
+// maxKey bounds a key, in bytes: all of its windows carry it.
+const maxKey = 1 << 10
+
 // key is a string or an integer.
 type key struct {
 	text    string
@@ -134,7 +137,11 @@ func (p *plan) keyOf(d *handler.Delivery) (key, error) {
 	}
 	switch v.Kind() {
 	case event.String:
-		return key{text: v.Text()}, nil
+		k := key{text: v.Text()}
+		if len(k.text) > maxKey {
+			return key{}, fmt.Errorf("%s is of %d bytes; a key has %d at most", p.key, len(k.text), maxKey)
+		}
+		return k, nil
 	case event.Number:
 		n, err := v.Int64()
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +21,9 @@ type Reader struct {
 	plan  *plan
 	group string
 }
+
+// ErrNoStore is wrapped by the error about a store that is not there.
+var ErrNoStore = errors.New("the store is not there")
 
 // ErrQuery is wrapped by errors about a query that cannot be understood.
 var ErrQuery = errors.New("not a query of windows")
@@ -52,22 +54,14 @@ type Window struct {
 	Values []any
 }
 
-// KeyTotal is what the windows of one key come to. Totals are those of counts and
-// sums, in the order of [Reader.Measures]; others are nil.
-type KeyTotal struct {
-	Key         any
-	Windows     int64
-	First, Last time.Time
-	Totals      []any // int64, or float64 beyond 2^53
-}
-
 const (
 	// maxStarts bounds the window starts that one page of some keys goes
 	// through.
 	maxStarts = 2000
 
-	// maxRanked bounds the windows that a ranking of keys goes through.
-	maxRanked = 100_000
+	// maxPage bounds a page, and a list of keys, in bytes of JSON; one window is
+	// in it whatever its size.
+	maxPage = 4 << 20
 )
 
 // NewReader reads the windows that a handler of this config makes for a group.
@@ -109,13 +103,8 @@ func (r *Reader) Measures() []Measured {
 // Windows returns a page of windows in the order of their start, then their key.
 // It may hold fewer than the limit, and none. next is "" after the last one.
 func (r *Reader) Windows(ctx context.Context, q Query) (windows []Window, next string, err error) {
-	p := page{r: r, limit: q.Limit, since: math.MinInt64, until: math.MaxInt64}
-	if !q.Since.IsZero() {
-		p.since = q.Since.UnixMilli()
-	}
-	if !q.Until.IsZero() {
-		p.until = q.Until.UnixMilli()
-	}
+	p := page{r: r, limit: q.Limit, size: size{window: r.windowSize()}}
+	p.since, p.until = r.between(q.Since, q.Until)
 	if q.After != "" {
 		if p.after, err = parseCursor(q.After); err != nil {
 			return nil, "", err
@@ -134,7 +123,48 @@ func (r *Reader) Windows(ctx context.Context, q Query) (windows []Window, next s
 	return p.windows, p.next, nil
 }
 
-// view is sqlstore.View; a store or table that is not there yet is an empty one.
+// between are the bounds of two times for the starts of windows, in ms: windows
+// begin at multiples of their size.
+func (r *Reader) between(since, until time.Time) (from, to int64) {
+	from, to = math.MinInt64, math.MaxInt64
+	if !since.IsZero() {
+		from = r.Bound(since).UnixMilli()
+	}
+	if !until.IsZero() {
+		to = r.Bound(until).UnixMilli()
+	}
+	return from, to
+}
+
+// Bound is the first start of a window at a time or later. As Since or Until of a
+// query it means what the time itself means.
+func (r *Reader) Bound(t time.Time) time.Time {
+	ms, length := t.UnixMilli(), r.c.Size.Milliseconds()
+	return time.UnixMilli(floor(ms+length-1, length)).UTC()
+}
+
+// size is how large an answer has become, in bytes of JSON at most.
+type size struct {
+	window int // without its key
+	total  int
+}
+
+func (r *Reader) windowSize() int {
+	n := 200
+	for _, m := range r.plan.measures {
+		n += len(m.name) + 28 // with quotes, and the longest number
+	}
+	return n
+}
+
+// add takes one more window or key in, and reports whether it was small enough.
+func (s *size) add(k key) bool {
+	const escaped = 6 // \u00e9
+	s.total += s.window + escaped*len(k.text)
+	return s.total <= maxPage
+}
+
+// view is sqlstore.View; a table that is not there yet is an empty one.
 func (r *Reader) view(ctx context.Context, fn func(*sql.Tx) error) error {
 	err := sqlstore.View(ctx, r.c.DSN.Reveal(), func(tx *sql.Tx) error {
 		there, err := sqlstore.HasTable(ctx, tx, r.c.Table)
@@ -144,7 +174,7 @@ func (r *Reader) view(ctx context.Context, fn func(*sql.Tx) error) error {
 		return fn(tx)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return fmt.Errorf("%w: %w", ErrNoStore, err)
 	}
 	return err
 }
@@ -167,6 +197,7 @@ type page struct {
 	since, until int64 // ms since 1970
 	after        cursor
 	limit        int
+	size         size
 	windows      []Window
 	next         string
 }
@@ -229,11 +260,6 @@ func (p *page) read(ctx context.Context, tx *sql.Tx, where string, args []any) (
 	}
 	defer func() { err = errors.Join(err, rows.Close(), rows.Err()) }()
 	for rows.Next() {
-		if len(p.windows) == p.limit {
-			last := p.windows[p.limit-1]
-			p.next = cursor{start: last.Start.UnixMilli(), key: last.Key}.String()
-			return nil
-		}
 		w := Window{Values: make([]any, len(p.r.plan.measures))}
 		var start int64
 		into := []any{&start, &w.Key}
@@ -243,7 +269,13 @@ func (p *page) read(ctx context.Context, tx *sql.Tx, where string, args []any) (
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		w.Start, w.Key = time.UnixMilli(start).UTC(), keyOf(w.Key).value()
+		k := keyOf(w.Key)
+		if n := len(p.windows); n == p.limit || !p.size.add(k) && n > 0 {
+			last := p.windows[n-1]
+			p.next = cursor{start: last.Start.UnixMilli(), key: last.Key}.String()
+			return nil
+		}
+		w.Start, w.Key = time.UnixMilli(start).UTC(), k.value()
 		for i, v := range w.Values {
 			w.Values[i] = numberOf(v)
 		}
@@ -263,117 +295,4 @@ func numberOf(column any) any {
 		}
 	}
 	return nil
-}
-
-// Keys ranks the keys by the total of a measure over the windows since then: by
-// is its name, "" for the first sum, else the first count. complete is false
-// when only the newest windows were looked at, because there are too many.
-func (r *Reader) Keys(ctx context.Context, by string, since time.Time, limit int) (ranked string, keys []KeyTotal, complete bool, err error) {
-	rank, err := r.rankedBy(by)
-	if err != nil {
-		return "", nil, false, err
-	}
-	columns, order := "", "count(*)"
-	for i, m := range r.plan.measures {
-		total := "NULL"
-		if m.f == count || m.f == sum {
-			total = "total(" + sqlstore.Quote(m.name) + ")"
-		}
-		if i == rank {
-			order = total
-		}
-		columns += ", " + total
-	}
-	complete = true
-	err = r.view(ctx, func(tx *sql.Tx) (err error) {
-		rows, err := tx.QueryContext(ctx, "SELECT key, count(*), min(window_start), max(window_start), sum(count(*)) OVER ()"+columns+
-			" FROM (SELECT * FROM "+sqlstore.Quote(r.c.Table)+" WHERE fanout_group = ? AND window_start >= ? ORDER BY window_start DESC LIMIT ?)"+
-			" GROUP BY key ORDER BY "+order+" DESC, key LIMIT ?", r.group, since.UnixMilli(), maxRanked, limit)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, rows.Close(), rows.Err()) }()
-		for rows.Next() {
-			k := KeyTotal{Totals: make([]any, len(r.plan.measures))}
-			var first, last, seen int64
-			into := []any{&k.Key, &k.Windows, &first, &last, &seen}
-			for i := range k.Totals {
-				into = append(into, &k.Totals[i])
-			}
-			if err := rows.Scan(into...); err != nil {
-				return err
-			}
-			k.Key, k.First, k.Last = keyOf(k.Key).value(), time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
-			for i, v := range k.Totals {
-				k.Totals[i] = whole(v)
-			}
-			complete = seen < maxRanked
-			keys = append(keys, k)
-		}
-		return nil
-	})
-	if err != nil {
-		return "", nil, false, fmt.Errorf("rank keys: %w", err)
-	}
-	if rank >= 0 {
-		ranked = r.plan.measures[rank].name
-	}
-	return ranked, keys, complete, nil
-}
-
-// rankedBy is the index of the measure that keys are ranked by; -1: by the number
-// of their windows.
-func (r *Reader) rankedBy(name string) (int, error) {
-	for _, f := range []function{sum, count} {
-		if i := slices.IndexFunc(r.plan.measures, func(m measure) bool { return m.f == f && (name == "" || m.name == name) }); i >= 0 {
-			return i, nil
-		}
-	}
-	if name != "" {
-		return 0, fmt.Errorf("%w: by %.60q: want a measure that is a sum or a count", ErrQuery, name)
-	}
-	return -1, nil
-}
-
-// whole makes an integer of a float that is one exactly.
-func whole(column any) any {
-	if f, ok := column.(float64); ok && math.Abs(f) <= 1<<53 && f == math.Trunc(f) {
-		return int64(f)
-	}
-	return numberOf(column)
-}
-
-// cursor is a place between two windows.
-type cursor struct {
-	set   bool
-	start int64
-	key   any
-}
-
-// String is ms.nKEY for an integer and ms.tKEY for a text.
-func (c cursor) String() string {
-	if n, ok := c.key.(int64); ok {
-		return fmt.Sprintf("%d.n%d", c.start, n)
-	}
-	return fmt.Sprintf("%d.t%s", c.start, c.key)
-}
-
-func parseCursor(text string) (cursor, error) {
-	c := cursor{set: true}
-	ms, k, _ := strings.Cut(text, ".")
-	var err error
-	if c.start, err = strconv.ParseInt(ms, 10, 64); err == nil && k != "" {
-		switch k[0] {
-		case 't':
-			c.key = k[1:]
-			return c, nil
-		case 'n':
-			var n int64
-			if n, err = strconv.ParseInt(k[1:], 10, 64); err == nil {
-				c.key = n
-				return c, nil
-			}
-		}
-	}
-	return cursor{}, fmt.Errorf("%w: after %.60q: want what next was of the page before", ErrQuery, text)
 }

@@ -2,6 +2,7 @@ package window_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -149,9 +150,9 @@ func TestReadSparse(t *testing.T) {
 func TestRankKeys(t *testing.T) {
 	t.Parallel()
 	r := reader(t, filled(t, 4), "g")
-	rank := func(by string, since time.Time, limit int) string {
+	rank := func(by string, since, until time.Time, limit int) string {
 		t.Helper()
-		ranked, keys, complete, err := r.Keys(t.Context(), by, since, limit)
+		ranked, keys, complete, err := r.Keys(t.Context(), window.KeyQuery{By: by, Since: since, Until: until, Limit: limit})
 		if err != nil || !complete {
 			t.Fatalf("complete: %v; %v", complete, err)
 		}
@@ -162,22 +163,24 @@ func TestRankKeys(t *testing.T) {
 		return text
 	}
 	for _, test := range []struct {
-		by    string
-		since time.Time
-		limit int
-		want  string
+		by           string
+		since, until time.Time
+		limit        int
+		want         string
 	}{
-		{"", time.Time{}, 2, "volume | string b 4 0s-3m0s [4 400 <nil>] | string a 4 0s-3m0s [10 50 <nil>]"},
-		{"trades", time.Time{}, 1, "trades | string a 4 0s-3m0s [10 50 <nil>]"},
-		{"volume", base.Add(3 * time.Minute), 9, "volume | string b 1 3m0s-3m0s [1 100 <nil>] | string a 1 3m0s-3m0s [4 20 <nil>] | string 7 1 3m0s-3m0s [1 2 <nil>] | int64 7 1 3m0s-3m0s [1 1 <nil>]"},
-		{"", base.Add(time.Hour), 9, "volume"},
+		{"", time.Time{}, base.Add(time.Minute), 1, "volume | string b 1 0s-0s [1 100 <nil>]"},
+		{"trades", base.Add(time.Minute), base.Add(2*time.Minute + time.Second), 1, "trades | string a 2 1m0s-2m0s [5 25 <nil>]"},
+		{"", time.Time{}, time.Time{}, 2, "volume | string b 4 0s-3m0s [4 400 <nil>] | string a 4 0s-3m0s [10 50 <nil>]"},
+		{"trades", time.Time{}, time.Time{}, 1, "trades | string a 4 0s-3m0s [10 50 <nil>]"},
+		{"volume", base.Add(3 * time.Minute), time.Time{}, 9, "volume | string b 1 3m0s-3m0s [1 100 <nil>] | string a 1 3m0s-3m0s [4 20 <nil>] | string 7 1 3m0s-3m0s [1 2 <nil>] | int64 7 1 3m0s-3m0s [1 1 <nil>]"},
+		{"", base.Add(time.Hour), time.Time{}, 9, "volume"},
 	} {
-		if got := rank(test.by, test.since, test.limit); got != test.want {
+		if got := rank(test.by, test.since, test.until, test.limit); got != test.want {
 			t.Errorf("by %q:\ngot  %s\nwant %s", test.by, got, test.want)
 		}
 	}
 	for _, by := range []string{"vwap", "high", "nothing", `"; DROP TABLE market_minutes`} {
-		if _, _, _, err := r.Keys(t.Context(), by, time.Time{}, 1); !errors.Is(err, window.ErrQuery) {
+		if _, _, _, err := r.Keys(t.Context(), window.KeyQuery{By: by, Limit: 1}); !errors.Is(err, window.ErrQuery) {
 			t.Errorf("by %s: %v", by, err)
 		}
 	}
@@ -186,27 +189,31 @@ func TestRankKeys(t *testing.T) {
 func TestReadBadCursor(t *testing.T) {
 	t.Parallel()
 	r := reader(t, filled(t, 1), "g")
-	for _, after := range []string{"x", "1", "1.", "1.x", "1.n", "1.nx", "a.tb", "99999999999999999999.ta"} {
+	for _, after := range []string{"x", "%", "1", "1.", "1.x", "1.n", "1.nx", "a.tb", "99999999999999999999.ta"} {
+		if strings.Contains(after, ".") {
+			after = base64.RawURLEncoding.EncodeToString([]byte(after))
+		}
 		if _, _, err := r.Windows(t.Context(), window.Query{After: after, Limit: 1}); !errors.Is(err, window.ErrQuery) {
 			t.Errorf("%q: %v", after, err)
 		}
 	}
 }
 
-// A store that is not there yet has no windows, and is not made by reading.
+// A store that is not there is told, and not made by reading; a table that is not
+// there yet has no windows.
 func TestReadNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := reader(t, minutesConfig(dir), "g")
-	nothing := func(when string) {
+	nothing := func(when string, want error) {
 		t.Helper()
 		windows, next, err := r.Windows(t.Context(), window.Query{Limit: 10})
-		_, keys, _, err2 := r.Keys(t.Context(), "", time.Time{}, 10)
-		if len(windows) > 0 || next != "" || len(keys) > 0 || err != nil || err2 != nil {
+		_, keys, _, err2 := r.Keys(t.Context(), window.KeyQuery{Limit: 10})
+		if len(windows) > 0 || next != "" || len(keys) > 0 || !errors.Is(err, want) || !errors.Is(err2, want) {
 			t.Errorf("%s: %v, %v; %v, %v", when, windows, err, keys, err2)
 		}
 	}
-	nothing("without a file")
+	nothing("without a file", window.ErrNoStore)
 	path := filepath.Join(dir, "analytics.db")
 	if _, err := os.Stat(path); err == nil {
 		t.Error("reading has made a file")
@@ -214,11 +221,11 @@ func TestReadNothing(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nothing("with an empty file")
+	nothing("with an empty file", window.ErrNoStore)
 	other := minutesConfig(dir)
 	other.Table = "other"
 	mustNew(t, other, "g")
-	nothing("without the table")
+	nothing("without the table", nil)
 	if err := os.WriteFile(filepath.Join(dir, "broken.db"), []byte(strings.Repeat("no database", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -69,12 +69,14 @@ func TestKeys(t *testing.T) {
 		delivery(t, 1, `{"market_id": 7}`), delivery(t, 2, `{"market_id": "7"}`), delivery(t, 3, `{"market_id": 7.0}`),
 		delivery(t, 4, `{"market_id": ""}`), delivery(t, 5, `{"market_id": "a\u0000b'\""}`), delivery(t, 6, `{"market_id": -9223372036854775808}`))
 	mustHandle(t, h, delivery(t, 7, `{"market_id": 7}`), delivery(t, 8, `{"market_id": "a\u0000b'\""}`))
-	wantRows(t, c.DSN, "SELECT typeof(key), key, window_start, n FROM market_minutes ORDER BY key",
+	mustHandle(t, h, delivery(t, 60_000, `{"market_id": "`+strings.Repeat("я", 512)+`"}`)) // as long as a key may be
+	wantRows(t, c.DSN, "SELECT typeof(key), key, window_start, n FROM market_minutes WHERE window_start = 0 ORDER BY key",
 		"integer|-9223372036854775808|0|1", "integer|7|0|3", "text||0|1", "text|7|0|1", "text|a\x00b'\"|0|2")
 
 	failed := failures(t, h.Handle(t.Context(), handlertest.Batch("g",
-		delivery(t, 10, `{}`), delivery(t, 11, `{"market_id": null}`), delivery(t, 12, `{"market_id": 2.5}`), delivery(t, 13, `{"market_id": {}}`), delivery(t, 14, `{"market_id": true}`))))
-	for i, want := range []string{"market_id is missing", "type null", "a key is a string or an integer", "type object", "type boolean"} {
+		delivery(t, 10, `{}`), delivery(t, 11, `{"market_id": null}`), delivery(t, 12, `{"market_id": 2.5}`), delivery(t, 13, `{"market_id": {}}`), delivery(t, 14, `{"market_id": true}`),
+		delivery(t, 15, `{"market_id": "`+strings.Repeat("я", 513)+`"}`))))
+	for i, want := range []string{"market_id is missing", "type null", "a key is a string or an integer", "type object", "type boolean", "is of 1026 bytes; a key has 1024 at most"} {
 		wantPermanent(t, failed[i], want)
 	}
 }

@@ -56,14 +56,18 @@ func (c *Client) Follow(ctx context.Context, group string, recent int, see func(
 		}
 		var e struct {
 			telemetry.Event
-			Dropped int64 `json:"dropped"`
+			Dropped int64  `json:"dropped"`
+			Ended   string `json:"error"` // why nothing more comes
 		}
 		if err := json.Unmarshal(data, &e); err != nil {
 			return c.stranger(err.Error())
 		}
-		if e.Dropped > 0 {
+		switch {
+		case e.Ended != "":
+			err = fmt.Errorf("follow events: %s", e.Ended)
+		case e.Dropped > 0:
 			err = dropped(e.Dropped)
-		} else {
+		default:
 			err = see(e.Event)
 		}
 		if err != nil {
