@@ -125,7 +125,7 @@ func (w windows) problem(group string, err error) error {
 // hasRun reports whether a group has made its store, as far as this process
 // knows.
 func (w windows) hasRun(group string) bool {
-	for _, g := range (controller{w.app}).Groups() {
+	for _, g := range controller(w).Groups() {
 		if g.Name == group {
 			return g.State != telemetry.StateStarting
 		}

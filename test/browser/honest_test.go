@@ -149,7 +149,7 @@ func TestManyWindows(t *testing.T) {
 	x.publish(x.trades(50)...)
 	x.settled("analytics")
 	for _, b := range tabs { // they move on
-		b.until(fmt.Sprintf(`[...document.querySelectorAll(".keys tbody tr td:nth-child(3)")].reduce((n, e) => n + Number(e.textContent), 0) === 100`))
+		b.until(`[...document.querySelectorAll(".keys tbody tr td:nth-child(3)")].reduce((n, e) => n + Number(e.textContent), 0) === 100`)
 	}
 	// One that goes makes room for the one that waits.
 	for _, b := range tabs {
