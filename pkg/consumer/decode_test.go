@@ -33,9 +33,10 @@ type heavy struct {
 	settled map[stream.ID]string
 }
 
-func newHeavy() *heavy {
+// newHeavy has documents of n objects.
+func newHeavy(n int) *heavy {
 	s := &heavy{
-		document: append(append([]byte("["), bytes.Repeat([]byte(`{"a":[1,2]},`), 8_000)...), "0]"...),
+		document: append(append([]byte("["), bytes.Repeat([]byte(`{"a":[1,2]},`), n)...), "0]"...),
 		arrives:  func() {}, pending: map[stream.ID]stream.Delivery{}, settled: map[stream.ID]string{},
 	}
 	s.given.Add(1)
@@ -164,7 +165,7 @@ func TestReadWhileDecoding(t *testing.T) {
 	for name, sweeps := range map[string]bool{"alone": false, "with a sweep": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, h := newHeavy(), &noting{}
+			s, h := newHeavy(8_000), &noting{}
 			c := heavyConsumer(s, h)
 			if sweeps {
 				s.arrives = c.Claim
@@ -198,7 +199,7 @@ func (s *heavy) allSettled() bool {
 // A stop waits for what is being decoded, and gives it back.
 func TestStopWhileDecoding(t *testing.T) {
 	t.Parallel()
-	s := newHeavy()
+	s := newHeavy(40_000)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- heavyConsumer(s, &noting{}).Serve(ctx) }()

@@ -12,6 +12,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// measure runs the program and returns what it has written, as a result and as
+// text, and the tables that it has printed.
+func measure(t *testing.T, opts options) (r result, text []byte, tables string) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), opts, &out, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(opts.json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r, text, out.String()
+}
+
 // TestRun runs everything once with little to do. What it measures says
 // nothing; that everything arrives does.
 func TestRun(t *testing.T) {
@@ -25,18 +43,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts.live, opts.idle = 200*time.Millisecond, 10*time.Millisecond
-	var out bytes.Buffer
-	if err := run(t.Context(), opts, &out, t.Output()); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(opts.json)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r result
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
+	r, text, _ := measure(t, opts)
 	if len(r.Deliveries) != 2*len(contenders) || len(r.Live) != len(contenders) || len(r.Stores) != 5 || r.Idle == nil || r.Crowd == nil {
 		t.Errorf("something was not measured:\n%s", text)
 	}
@@ -76,18 +83,7 @@ func TestIsolationRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts.live = 1200 * time.Millisecond
-	var out bytes.Buffer
-	if err := run(t.Context(), opts, &out, t.Output()); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(opts.json)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r result
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
+	r, text, tables := measure(t, opts)
 	if len(r.Isolation) != 2 || len(r.Deliveries)+len(r.Live)+len(r.Stores) > 0 || r.Idle != nil {
 		t.Fatalf("measured is something else than isolation:\n%s", text)
 	}
@@ -103,8 +99,8 @@ func TestIsolationRun(t *testing.T) {
 		if restarted := one.Restarts > 0; restarted != (beside == theTroubled) {
 			t.Errorf("beside %s groups: %d restarts", beside, one.Restarts)
 		}
-		if !strings.Contains(out.String(), "beside 4 "+beside) {
-			t.Errorf("the tables lack the groups beside %s ones:\n%s", beside, &out)
+		if !strings.Contains(tables, "beside 4 "+beside) {
+			t.Errorf("the tables lack the groups beside %s ones:\n%s", beside, tables)
 		}
 	}
 }

@@ -41,9 +41,7 @@ func TestRefusedReload(t *testing.T) {
 // A view that is open follows the manifest: which trades notify, what is measured.
 func TestReloadIsFollowed(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, settings{groups: market})
-	x.exchange = newExchange(0, 5)
-	x.publish(x.trades(50)...)
+	x := newMarket(t, 0, 50)
 	b := openTab(t)
 	b.open(x.url() + "#/market")
 	b.sees("stake.value >= 50000")
@@ -117,9 +115,7 @@ func TestNotSeen(t *testing.T) {
 // those that get none say so, and no request waits for ever.
 func TestManyWindows(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, settings{groups: market})
-	x.exchange = newExchange(0, 5)
-	x.publish(x.trades(50)...)
+	x := newMarket(t, 0, 50)
 	first := openTab(t)
 	tabs := []*tab{first, first.another(), first.another()}
 	for _, b := range tabs {
@@ -166,9 +162,7 @@ func TestManyWindows(t *testing.T) {
 // An answer that does not come is said, with the age of what is shown.
 func TestChartsAreOld(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, settings{groups: market})
-	x.exchange = newExchange(0, 5)
-	x.publish(x.trades(50)...)
+	x := newMarket(t, 0, 50)
 	b := openTab(t)
 	b.open(x.url() + "#/market")
 	b.until(`document.querySelectorAll(".card .candle").length > 0`)

@@ -36,9 +36,7 @@ func fills(t *testing.T) *site {
 // for anybody.
 func TestDesk(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, settings{groups: market})
-	x.exchange = newExchange(time.Hour, 5)
-	x.publish(x.trades(5 * 3600)...)
+	x := newMarket(t, time.Hour, 5*3600)
 	x.settled("analytics")
 	b := openTab(t)
 	b.open(x.url() + "#/market")

@@ -72,9 +72,7 @@ const readCandles = `[...document.querySelectorAll('.card[data-key="%s"] .candle
 // What a chart shows is what stands in the store, and it is drawn to scale.
 func TestMarket(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, settings{groups: market})
-	x.exchange = newExchange(50*time.Minute, 5)
-	x.publish(x.trades(14_000)...)
+	x := newMarket(t, 50*time.Minute, 14_000)
 	x.settled("analytics")
 	b := openTab(t)
 	b.open(x.url() + "#/market")

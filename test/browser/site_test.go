@@ -227,6 +227,16 @@ func newExchange(ago time.Duration, rate float64) *exchange.Exchange {
 	return exchange.New(exchange.Config{Seed: 7, Markets: 14, Start: time.Now().Add(-ago), Rate: rate})
 }
 
+// newMarket is a site with the groups of market and n trades, five a second, the
+// first of them some time ago.
+func newMarket(t *testing.T, ago time.Duration, n int) *site {
+	t.Helper()
+	x := newSite(t, settings{groups: market})
+	x.exchange = newExchange(ago, 5)
+	x.publish(x.trades(n)...)
+	return x
+}
+
 // trades are the next n trades of the site's exchange, as they are published.
 func (x *site) trades(n int) []string {
 	all := make([]string, n)
