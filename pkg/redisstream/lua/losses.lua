@@ -75,6 +75,7 @@ local function search()
   elseif removed < was.removed or s.added < added or less(g.last, was.at) then
     was = nil -- another stream, or the group was set back
   end
+  if not was and removed == 0 and g.read >= 0 then return leave(g.read) end -- nothing can be gone
   local after = was and was.at or (s.first and less(g.last, s.first) and g.last or '0-0')
   local head = s.first and prev(s.first) or s.last -- what was trimmed is not beyond it
   local trimmed = less(after, head)
