@@ -80,7 +80,7 @@ func evaluate(g manifest.Group, version string, id stream.ID, payload []byte) (v
 		return WouldHandle, "", nil
 	}
 	effect, err = previewer.Preview(environment(g, version, slog.New(slog.DiscardHandler)), &handler.Delivery{
-		Delivery: stream.Delivery{Entry: entry, Stream: g.Stream, Epoch: "preview", Ref: id, Count: 1},
+		Delivery: &stream.Delivery{Entry: entry, Stream: g.Stream, Epoch: "preview", Ref: id, Count: 1},
 		Event:    decoded,
 		Attempt:  1,
 	})

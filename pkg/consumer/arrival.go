@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"sync"
 	"time"
 
 	"example.com/fanout/pkg/deadletter"
@@ -8,14 +9,49 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// arrival is what one read has brought, with the memory of all of it. One of new
-// entries is filled again when the last of its items is forgotten; what is kept
-// for longer than its fellows is copied out first, see keep.
+// arrival is what one read has brought. The memory of new entries is borrowed: it
+// goes back when none of them can come to a handler any more, though they are not
+// settled yet. What is kept for longer than its fellows is copied out first, see
+// keep. The items themselves are used again when the last of them is forgotten.
 type arrival struct {
 	stream.Chunk
+	events   *[]event.Event // of the deliveries, borrowed; nil: none
 	items    []item
 	verdicts map[int]verdict // of those that are not to be handled, by index
+	open     int             // items that use borrowed memory
 	live     int             // items that are not forgotten
+}
+
+// eventPool lends the memory of events.
+var eventPool = sync.Pool{New: func() any { return &[]event.Event{} }}
+
+const maxKeptEvents = 4 << 10
+
+// borrowEvents makes room for n events.
+func (a *arrival) borrowEvents(n int) []event.Event {
+	if a.events == nil {
+		a.events = eventPool.Get().(*[]event.Event)
+	}
+	if cap(*a.events) < n {
+		*a.events = make([]event.Event, n)
+	}
+	*a.events = (*a.events)[:n]
+	return *a.events
+}
+
+// empty gives back what is borrowed.
+func (a *arrival) empty() {
+	a.Reset()
+	if a.events == nil {
+		return
+	}
+	if cap(*a.events) <= maxKeptEvents {
+		for i := range *a.events {
+			(*a.events)[i].Reset()
+		}
+		eventPool.Put(a.events)
+	}
+	a.events = nil
 }
 
 // verdict is what decoding says of an item.
@@ -47,18 +83,29 @@ func (l *loop) recycle(a *arrival) {
 		s.round.retired = append(s.round.retired, a)
 		return
 	}
+	a.empty()
 	if len(l.read.spares) < maxSpares {
-		a.Reset() // lets go of memory that is large
-		for i := range a.items {
-			a.items[i].reset()
-		}
+		clear(a.items)
 		l.read.spares = append(l.read.spares, a)
+	}
+}
+
+// shed lets go of the delivery itself: only its Ref is needed from here on.
+func (l *loop) shed(it *item) {
+	a := it.from
+	if a == nil || it.Delivery == nil {
+		return
+	}
+	it.Delivery, it.event = nil, nil
+	if a.open--; a.open == 0 {
+		a.empty()
 	}
 }
 
 // leave ends the use of an item's memory.
 func (l *loop) leave(it *item) {
 	if a := it.from; a != nil {
+		l.shed(it)
 		if a.live--; a.live == 0 {
 			l.recycle(a)
 		}
@@ -72,12 +119,10 @@ func (l *loop) keep(it *item) *item {
 	if it.from == nil {
 		return it
 	}
-	own := *it
-	own.from = nil
-	own.Entry = it.Entry.Clone()
-	own.event = event.Event{}
-	own.Event = &own.event
-	_ = guard(func() error { return l.cfg.Decoder.DecodeInto(&own.event, own.Entry) }) // it has been decoded before, or could not be
+	own, delivery := *it, *it.Delivery
+	delivery.Entry = it.Entry.Clone()
+	own.from, own.Delivery, own.event = nil, &delivery, &event.Event{}
+	_ = guard(func() error { return l.cfg.Decoder.DecodeInto(own.event, own.Entry) }) // it has been decoded before, or could not be
 	it.kept = &own
 	l.leave(it)
 	return &own
@@ -92,14 +137,15 @@ func (l *loop) decode(a *arrival) {
 	}
 	a.items = a.items[:n] // empty ones, see recycle
 	clear(a.verdicts)
+	events := a.borrowEvents(n)
 	for i, now := 0, time.Now(); i < n; i++ {
-		l.decodeFrom(a, &i, now)
+		l.decodeFrom(a, events, &i, now)
 	}
 }
 
 // decodeFrom decodes from the item at *i on. After a panic it has ruled on the
 // one that caused it, at which *i stands.
-func (l *loop) decodeFrom(a *arrival, i *int, now time.Time) {
+func (l *loop) decodeFrom(a *arrival, events []event.Event, i *int, now time.Time) {
 	stage := deadletter.Decode
 	defer func() {
 		if err := recovered(recover()); err != nil {
@@ -108,12 +154,12 @@ func (l *loop) decodeFrom(a *arrival, i *int, now time.Time) {
 	}()
 	for ; *i < len(a.Deliveries); *i++ {
 		it := &a.items[*i]
-		it.Delivery.Delivery = a.Deliveries[*i]
-		it.Event = &it.event
+		it.Delivery, it.event = &a.Deliveries[*i], &events[*i]
+		it.Ref = it.Delivery.Ref
 		it.size = it.Size()
 		it.arrived = now
 		stage = deadletter.Decode
-		if err := l.cfg.Decoder.DecodeInto(&it.event, it.Entry); err != nil {
+		if err := l.cfg.Decoder.DecodeInto(it.event, it.Entry); err != nil {
 			a.rule(*i, verdict{stage: stage, err: err})
 			continue
 		}
@@ -121,7 +167,7 @@ func (l *loop) decodeFrom(a *arrival, i *int, now time.Time) {
 			continue
 		}
 		stage = deadletter.Filter
-		switch wanted, err := l.cfg.Where.Match(&it.event); {
+		switch wanted, err := l.cfg.Where.Match(it.event); {
 		case err != nil:
 			a.rule(*i, verdict{stage: stage, err: err})
 		case !wanted:
@@ -154,8 +200,6 @@ func (l *loop) dropHeld(a *arrival, gone map[stream.ID]struct{}) {
 			a.rule(len(left), v)
 		}
 		left = append(left, a.items[i])
-		it := &left[len(left)-1]
-		it.Event = &it.event
 	}
 	a.items = left
 }

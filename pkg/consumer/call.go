@@ -78,8 +78,7 @@ func (l *loop) start(c *call, now time.Time) {
 	c.batch = batch
 	retries := 0
 	for _, it := range c.items {
-		it.Attempt = it.had().attempts + 1
-		batch.Deliveries = append(batch.Deliveries, it.Delivery)
+		batch.Deliveries = append(batch.Deliveries, handler.Delivery{Delivery: it.Delivery, Event: it.event, Attempt: it.had().attempts + 1})
 		if it.called {
 			retries++
 		}

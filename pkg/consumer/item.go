@@ -9,15 +9,12 @@ import (
 	"example.com/fanout/pkg/stream"
 )
 
-// item is a delivery on its way through the loop, and the memory of its event.
+// item is a delivery on its way through the loop.
 type item struct {
-	holding
-	event event.Event // what Delivery.Event points to
-}
+	*stream.Delivery // nil when only its Ref is needed any more, see loop.shed
+	Ref              stream.ID
+	event            *event.Event
 
-// holding is what the loop knows of a delivery that it holds.
-type holding struct {
-	handler.Delivery
 	from    *arrival // whose memory it uses; nil for its own
 	kept    *item    // what has taken its place, see loop.keep
 	size    int
@@ -38,12 +35,6 @@ type holding struct {
 	raised  bool // its delivery count includes this delivery
 	unsure  bool // an acknowledgement failed, and may have been done all the same
 	lost    bool // a touch found it to be another consumer's
-}
-
-// reset empties the item.
-func (it *item) reset() {
-	it.holding = holding{}
-	it.event.Reset()
 }
 
 // trouble is what has gone wrong with a delivery; most have none.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/fanout/pkg/deadletter"
+	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/stream"
 	"example.com/fanout/pkg/telemetry"
 )
@@ -166,7 +167,7 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 func (l *loop) newArrived(a *arrival, n, size int) {
 	l.read.decoding -= n
 	l.read.decodingBytes -= size
-	a.live = len(a.items)
+	a.open, a.live = len(a.items), len(a.items)
 	for i := range a.items {
 		a.items[i].from = a
 	}
@@ -246,7 +247,7 @@ func (l *loop) readClaim(limit int) {
 // pageRead hands a page of a pending list to the loop. advance runs when it
 // was read without an error.
 func (l *loop) pageRead(page stream.Page, origin stream.Origin, f *fault, err error, advance func()) {
-	in := &arrival{Chunk: stream.Chunk{Deliveries: page.Deliveries}}
+	in := &arrival{Chunk: stream.Chunk{Deliveries: page.Deliveries}, events: &[]event.Event{}}
 	l.decode(in)
 	l.events <- func() {
 		l.read.busy = false

@@ -76,6 +76,7 @@ func (l *loop) ack(items ...*item) {
 	for _, it := range items {
 		if !l.dropLost(it) {
 			l.settle.acks = append(l.settle.acks, it)
+			l.shed(it)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func Example() {
 			return
 		}
 		batch.Deliveries = append(batch.Deliveries, handler.Delivery{
-			Delivery: stream.Delivery{Entry: entry, Ref: entry.ID, Count: 1},
+			Delivery: &stream.Delivery{Entry: entry, Ref: entry.ID, Count: 1},
 			Event:    e,
 			Attempt:  1,
 		})

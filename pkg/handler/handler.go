@@ -55,7 +55,7 @@ type Batch struct {
 
 // Delivery is one entry of a batch with the event inside it.
 type Delivery struct {
-	stream.Delivery
+	*stream.Delivery
 	Event   *event.Event
 	Attempt int // 1 for the first call with this delivery in this process
 }

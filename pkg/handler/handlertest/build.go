@@ -48,7 +48,7 @@ func Delivery[P string | []byte](tb testing.TB, strm, epoch string, id stream.ID
 		tb.Fatalf("decode %s: %v", id, err)
 	}
 	return handler.Delivery{
-		Delivery: stream.Delivery{
+		Delivery: &stream.Delivery{
 			Entry:  entry,
 			Stream: strm,
 			Epoch:  epoch,

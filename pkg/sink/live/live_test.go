@@ -372,7 +372,7 @@ func TestPayloads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := handler.Delivery{Delivery: stream.Delivery{Entry: entry, Ref: entry.ID}, Event: e}
+		d := handler.Delivery{Delivery: &stream.Delivery{Entry: entry, Ref: entry.ID}, Event: e}
 		if err := g.h.Handle(t.Context(), handlertest.Batch(handlertest.Group, d)); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func batch(n int) *handler.Batch {
 	b := &handler.Batch{Group: "g"}
 	for i := range n {
 		b.Deliveries = append(b.Deliveries, handler.Delivery{
-			Delivery: stream.Delivery{Entry: stream.Entry{ID: stream.ID{Ms: 1, Seq: uint64(i)}}},
+			Delivery: &stream.Delivery{Entry: stream.Entry{ID: stream.ID{Ms: 1, Seq: uint64(i)}}},
 			Event:    new(event.Event),
 			Attempt:  1,
 		})
