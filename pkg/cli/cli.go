@@ -78,6 +78,7 @@ type env struct {
 //	r.Register("risk", risk.Factory())
 //	os.Exit(cli.Main(r))
 func Main(registry *handler.Registry) int {
+	keepHeapFloor()
 	e := &env{
 		registry: registry, in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		getenv: os.Getenv, terminal: isTerminal, size: terminalSize,

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxAcks      = 10_000 // in one command
-	ackLinger    = 2 * time.Millisecond
+	ackLinger    = 5 * time.Millisecond
 	ackAtOnce    = 64              // do not linger
 	maxBurials   = 64              // in one round
 	lettersRetry = 5 * time.Second // next try after the dead letters were full

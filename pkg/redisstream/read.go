@@ -64,11 +64,11 @@ func (s *Source) Rest(ctx context.Context) (refs []stream.ID, err error) {
 // Redis is ended from another connection. After an error of which it cannot be
 // told what else is on the wire the connection is given up.
 func (s *Source) interruptible(ctx context.Context, talk func() error) error {
-	returned := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { s.interrupt(returned) })
+	if !s.talks.begin(ctx, s.interrupt) {
+		return ctx.Err()
+	}
 	err := talk()
-	close(returned)
-	stop()
+	s.talks.end()
 	if err != nil && (s.line.left > 0 || unusable(err) || !whole(err)) {
 		s.line.close()
 	}

@@ -16,7 +16,8 @@ type Source struct {
 	consumer string
 	epoch    string
 
-	line line // the reading goroutine's
+	line  line // the reading goroutine's
+	talks talks
 }
 
 // Source returns the view of one consumer. Deliveries carry epoch. It does no
@@ -29,6 +30,7 @@ func (g *Group) Source(consumer, epoch string) *Source {
 
 // Close closes the reader's connection.
 func (s *Source) Close() error {
+	s.talks.close()
 	s.line.close()
 	return nil
 }

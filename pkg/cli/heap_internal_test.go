@@ -1,0 +1,19 @@
+package cli
+
+import "testing"
+
+func TestPaceFor(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[uint64]int{
+		0:        400,
+		1 << 20:  400,
+		4 << 20:  300,
+		8 << 20:  100,
+		12 << 20: 100,
+		1 << 30:  100,
+	} {
+		if got := paceFor(live); got != want {
+			t.Errorf("%d live bytes may grow by %d %%, want %d", live, got, want)
+		}
+	}
+}
