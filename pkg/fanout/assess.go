@@ -83,7 +83,8 @@ func (s *Status) lastFailure() string {
 	return text
 }
 
-// assess looks at the group once a second until it ends: it keeps the verdict
+// assess looks at the group once a second until it ends, at rest every two
+// seconds: it keeps the verdict
 // up to date and tells the feed what has changed.
 func (g *group) assess(ended <-chan struct{}) {
 	tick := time.NewTimer(g.f.together(watchEvery))
@@ -95,7 +96,11 @@ func (g *group) assess(ended <-chan struct{}) {
 			s := g.status(g.m)
 			g.remember(&s)
 			g.tell(&told, &s)
-			tick.Reset(g.f.together(watchEvery))
+			every := watchEvery
+			if g.rested.is() && s.Verdict.Code == telemetry.VerdictOK {
+				every = restEvery
+			}
+			tick.Reset(g.f.together(every))
 		case <-ended:
 			return
 		}
@@ -196,7 +201,7 @@ func (g *group) observePosition(info *stream.GroupInfo, now time.Time) {
 		is := c.Status()
 		return is.Hold.Kind != "" || is.RedisError != ""
 	})
-	g.window = g.window.add(s)
+	g.window = g.window.addRested(s)
 }
 
 // remember makes a verdict the one that later ones go by, and shows it in the metrics.

@@ -336,5 +336,10 @@ func (f *Fanout) CaughtUp(ctx context.Context) error {
 
 // find is the group of a name that the manifest has.
 func find(m *manifest.Manifest, name string) manifest.Group {
-	return m.Groups[slices.IndexFunc(m.Groups, func(g manifest.Group) bool { return g.Name == name })]
+	for i := range m.Groups { // a group is large: none is copied to look at its name
+		if m.Groups[i].Name == name {
+			return m.Groups[i]
+		}
+	}
+	return manifest.Group{}
 }

@@ -43,6 +43,7 @@ type group struct {
 	prebuilt handler.Handler
 
 	disturbed atomic.Bool // something was found that only a whole look tells of
+	rested    slumber     // of its looks
 
 	mu        sync.Mutex
 	want      int // consumers
@@ -84,6 +85,7 @@ func newGroup(f *Fanout, m manifest.Group, h handler.Handler) *group {
 		done:      make(chan struct{}),
 		scaled:    make(chan struct{}, 1),
 		changed:   make(chan struct{}),
+		rested:    slumber{stirred: make(chan struct{}, 1)},
 		want:      m.Consumers,
 	}
 	g.failing = telemetry.Repeat{Logger: logger, Level: slog.LevelWarn, Begin: "group failed", End: "group is healthy again"}

@@ -217,7 +217,7 @@ func (e *engine) add() {
 	ctx, cancel := context.WithCancelCause(e.ctx)
 	name := freeName(e.prefix, e.g.usedNames())
 	m := &member{
-		Consumer: consumer.New(e.config(name, e.g.remote.Source(name, e.epoch))),
+		Consumer: consumer.New(e.config(name, attentive{e.g.remote.Source(name, e.epoch), &e.g.rested})),
 		name:     name, cancel: cancel, ended: make(chan struct{}),
 	}
 	e.members = append(e.members, m)

@@ -13,11 +13,12 @@ import (
 
 const (
 	watchEvery = time.Second
+	restEvery  = 2 * watchEvery
 	lookLate   = 3 * time.Second // a look that takes longer has what was known forgotten
 	healthy    = time.Minute     // a run of this length ends what was wrong with the runs before
 )
 
-// watch looks at the group once a second: it tells of entries that Redis has
+// watch looks at the group once a second, at rest every two seconds: it tells of entries that Redis has
 // lost, stores the checkpoint, and keeps what the status and the metrics show of
 // Redis. What Redis does not tell is unknown, never zero.
 func (g *group) watch(ctx context.Context) error {
@@ -26,13 +27,17 @@ func (g *group) watch(ctx context.Context) error {
 		took, former time.Duration     // the last looks
 		seen         *stream.GroupInfo // at the last look; nil: not known
 		moves        bool              // it was another one before
-		full         time.Time         // when all was looked at last
+		full         time.Duration     // the time of rest in which all was looked at last
 	)
 	late := time.AfterFunc(lookLate, func() { g.setInfo(nil, time.Now()) }) // Redis does not answer
 	defer late.Stop()
 	pause := func() bool {
 		late.Stop()
-		return supervisor.Pause(ctx, g.f.together(nextLook(min(took, former))))
+		next := nextLook(min(took, former))
+		if next == watchEvery && !moves && atRest(seen) {
+			return g.rested.wait(ctx, g.f.together)
+		}
+		return supervisor.Pause(ctx, g.f.together(next))
 	}
 	for ok := true; ok; ok = pause() {
 		look := time.Now()
@@ -40,12 +45,12 @@ func (g *group) watch(ctx context.Context) error {
 		if time.Since(began) >= healthy {
 			g.failing.Clear()
 		}
-		if disturbed := g.disturbed.Swap(false); !disturbed && !moves && look.Sub(full) < restFor && unmoved(seen, g.look(ctx)) {
+		if disturbed := g.disturbed.Swap(false); !disturbed && !moves && g.f.restTime() == full && unmoved(seen, g.look(ctx)) {
 			g.listConsumers(ctx)
 			took, former = time.Since(look), took
 			continue
 		}
-		full = look
+		full = g.f.restTime()
 		blind := g.lookForLosses(ctx)
 		low, err := g.remote.Checkpoint(ctx)
 		switch {
@@ -93,10 +98,14 @@ func nextLook(took time.Duration) time.Duration {
 }
 
 // together makes looks of all groups fall on the same moments: those of one
-// stream then cost Redis and us little more than one.
+// stream then cost Redis and us little more than one. At rest they fall on every
+// other one.
 func (f *Fanout) together(pause time.Duration) time.Duration {
-	at := time.Since(f.began) + pause
-	if shift := at % watchEvery; shift < pause {
+	at, every := time.Since(f.began)+pause, watchEvery
+	if pause == restEvery {
+		every = restEvery
+	}
+	if shift := at % every; shift < pause {
 		return pause - shift
 	}
 	return pause
@@ -132,7 +141,11 @@ func (g *group) setBlind(err error) {
 }
 
 // restFor is how long a group at rest goes without more than a short look.
-const restFor = 3 * time.Second
+const restFor = 2 * restEvery
+
+// restTime numbers the times for which groups rest: they end for all at once, so
+// that their whole looks too are common ones.
+func (f *Fanout) restTime() time.Duration { return time.Since(f.began) / restFor }
 
 // unmoved reports whether nothing has happened to the group and its stream
 // between two looks: then no loss can be found, and the checkpoint is as it was.

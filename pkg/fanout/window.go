@@ -71,6 +71,20 @@ func (w window) add(s sample) window {
 	return append(append(window(nil), w[first:]...), s) // a copy: others read the old one
 }
 
+// addRested adds a sample, and before it the one of the second before where that
+// was left out: a group that stands where it stood at rest had not moved then.
+func (w window) addRested(s sample) window {
+	if n := len(w); n > 0 {
+		former := w[n-1]
+		if gap := s.at.Sub(former.at); !former.waits && !s.waits && gap > 3*watchEvery/2 && gap < 5*watchEvery/2 &&
+			former.position == s.position && former.added == s.added && former.rests == s.rests {
+			former.at = s.at.Add(-gap / 2)
+			w = w.add(former)
+		}
+	}
+	return w.add(s)
+}
+
 // last are the samples of that span up to the newest one, nil while the window
 // is younger.
 func (w window) last(span time.Duration) window {

@@ -199,9 +199,12 @@ func (s *Source) block(wait time.Duration) time.Duration {
 	if wait < commonMoment {
 		return wait
 	}
-	// Those who wait are answered at common moments: one wake-up serves all.
+	// Those who wait are answered at common moments: one wake-up serves all. In
+	// whole milliseconds, and not before the moment: else there would be two.
+	every := min(wait.Truncate(commonMoment), longBlock)
 	end := time.Now().Add(wait)
-	return max(wait-end.Sub(s.group.client.opened)%commonMoment, time.Millisecond)
+	short := end.Sub(s.group.client.opened) % every
+	return max((wait - short + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
 }
 
 // interrupt ends a read until it has returned. CLIENT UNBLOCK does nothing when

@@ -3,7 +3,6 @@ package redisstream
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 
@@ -18,6 +17,10 @@ const (
 	mostAtOnce    = 64               // groups in one run
 	crowdPatience = 2 * replyTimeout // of one run
 )
+
+// gather is how long groups that wake at the same moment are waited for, where
+// there were others the last time: a round trip costs more.
+const gather = time.Millisecond
 
 // commonMoment is how far apart the moments are at which waits end.
 const commonMoment = time.Second
@@ -38,6 +41,7 @@ type crowd struct {
 	mu      sync.Mutex
 	waiting []*seat
 	serving bool
+	several bool // there were, when it was served last; the serving goroutine's
 }
 
 // seat is one group's place in it.
@@ -78,10 +82,10 @@ func (c *Client) runTogether(ctx context.Context, op string, s *redis.Script, st
 
 // serve runs the script until nobody waits.
 func (c *crowd) serve() {
-	for range 4 {
-		runtime.Gosched() // groups that wake at the same moment come along
+	if c.several {
+		time.Sleep(gather)
 	}
-	for {
+	for served := 0; ; {
 		c.mu.Lock()
 		var some []*seat
 		for len(c.waiting) > 0 && len(some) < mostAtOnce {
@@ -91,11 +95,12 @@ func (c *crowd) serve() {
 			c.waiting = c.waiting[1:]
 		}
 		if len(some) == 0 {
-			c.serving, c.waiting = false, nil
+			c.serving, c.waiting, c.several = false, nil, served > 1
 			c.mu.Unlock()
 			return
 		}
 		c.mu.Unlock()
+		served += len(some)
 		if left := c.run(some); len(left) > 0 {
 			c.mu.Lock()
 			c.waiting = append(left, c.waiting...)
