@@ -188,7 +188,7 @@ func (b *bench) await(ctx context.Context, path string) error {
 			return err
 		}
 		// What asking takes of the processor is not to be measured.
-		time.Sleep(max(5*time.Millisecond, 10*time.Since(asked)))
+		time.Sleep(min(max(5*time.Millisecond, 4*time.Since(asked)), 50*time.Millisecond))
 	}
 }
 
