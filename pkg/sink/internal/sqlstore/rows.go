@@ -98,7 +98,8 @@ func (r *Rows) fit(n int) prepared {
 // then the rows.
 func (r *Rows) Exec(ctx context.Context, tx *sql.Tx, args []any, n int) (rows int, err error) {
 	p := r.fit(n)
-	_, err = tx.StmtContext(ctx, p.stmt).ExecContext(ctx, args[:r.lead+p.rows*r.width]...)
+	all := list(args[:r.lead+p.rows*r.width])
+	_, err = tx.StmtContext(ctx, p.stmt).ExecContext(ctx, &all)
 	return p.rows, err
 }
 
@@ -114,6 +115,7 @@ func (r *Rows) Rest(args []any, n int) []any {
 // Query is Exec for a statement that returns rows; the caller closes them.
 func (r *Rows) Query(ctx context.Context, tx *sql.Tx, args []any, n int) (*sql.Rows, int, error) {
 	p := r.fit(n)
-	rows, err := tx.StmtContext(ctx, p.stmt).QueryContext(ctx, args[:r.lead+p.rows*r.width]...)
+	all := list(args[:r.lead+p.rows*r.width])
+	rows, err := tx.StmtContext(ctx, p.stmt).QueryContext(ctx, &all)
 	return rows, p.rows, err
 }

@@ -2,15 +2,12 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // sqliteOptions are those of every connection.
@@ -106,7 +103,7 @@ func resolve(path string) (string, error) {
 
 func openFile(path string) (_ *file, err error) {
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: sqliteOptions}
-	db, err := sql.Open("sqlite", name.String())
+	db, err := openDB(name.String())
 	if err != nil {
 		return nil, err
 	}
