@@ -61,7 +61,7 @@ func runBare(args []string) error {
 }
 
 func openBare(name string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=page_size(8192)&_journal_mode=WAL&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}

@@ -53,3 +53,29 @@ func TestListOfVariables(t *testing.T) {
 		t.Errorf("a variable that SQL has no type for: %v", err)
 	}
 }
+
+// TestPageSize: new files have larger pages, others keep theirs.
+func TestPageSize(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, filepath.Join(t.TempDir(), "new.db"))
+	if got := ask[int](t, s, "PRAGMA page_size"); got != 8192 {
+		t.Errorf("a new file has pages of %d bytes, want 8192", got)
+	}
+	path := filepath.Join(t.TempDir(), "old.db")
+	old, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Exec("CREATE TABLE t (a); INSERT INTO t VALUES (7)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, path)
+	mustRun(t, s, "INSERT INTO t VALUES (8)")
+	size, sum, mode := ask[int](t, s, "PRAGMA page_size"), ask[int](t, s, "SELECT sum(a) FROM t"), ask[string](t, s, "PRAGMA journal_mode")
+	if size != 4096 || sum != 15 || mode != "wal" {
+		t.Errorf("an older file has pages of %d bytes, rows of %d, mode %s; want 4096, 15, wal", size, sum, mode)
+	}
+}

@@ -12,7 +12,11 @@ import (
 
 // sqliteOptions are those of every connection.
 //
-//   - WAL: others can read while we write.
+//   - page_size, of files that are new: rows come side by side, and a commit makes
+//     two calls of the system for each page that it writes. Twice SQLite's own
+//     size takes a fifth off the work of a batch; a lone row writes 8 KiB more.
+//   - WAL: others can read while we write. The driver runs what is named _pragma
+//     in alphabetical order and this one after it: the size is fixed from here on.
 //   - synchronous=FULL: a commit waits until the disk has it. An entry is
 //     acknowledged after the commit, so NORMAL would lose acknowledged entries
 //     in a power cut.
@@ -22,11 +26,11 @@ import (
 //     that takes it later can be refused half way.
 //   - dqs=0: a quoted name that is not a column is an error, not a text.
 const sqliteOptions = "_pragma=busy_timeout(5000)" +
-	"&_pragma=journal_mode(WAL)" +
+	"&_pragma=page_size(8192)" +
 	"&_pragma=synchronous(FULL)" +
 	"&_pragma=temp_store(MEMORY)" +
 	"&_pragma=foreign_keys(ON)" +
-	"&_txlock=immediate&_dqs=0"
+	"&_journal_mode=WAL&_txlock=immediate&_dqs=0"
 
 func checkSQLite(rest string) error {
 	path := sqlitePath(rest)

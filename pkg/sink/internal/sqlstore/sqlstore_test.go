@@ -305,7 +305,7 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt([]byte(strings.Repeat("damage", 2000)), 4096); err != nil {
+	if _, err := f.WriteAt([]byte(strings.Repeat("damage", 2000)), 8192); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
