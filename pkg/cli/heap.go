@@ -11,7 +11,7 @@ import (
 // collected. What is alive is mostly far less, and Go collects each time the heap
 // has doubled: under live traffic that was several times a second, and each time
 // held entries up for milliseconds.
-const heapFloor = 16 << 20
+const heapFloor = 12 << 20
 
 // keepHeapFloor adapts the pace of the garbage collector after each collection,
 // for as long as the process runs. With GOGC in the environment it does nothing:

@@ -5,9 +5,9 @@ import "testing"
 func TestPaceFor(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0:        400,
-		1 << 20:  400,
-		4 << 20:  300,
+		0:        300,
+		1 << 20:  300,
+		4 << 20:  200,
 		8 << 20:  100,
 		12 << 20: 100,
 		1 << 30:  100,

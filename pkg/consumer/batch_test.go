@@ -78,14 +78,14 @@ func TestBatch(t *testing.T) {
 }
 
 // TestBounds: no more calls at once than slots, and no more taken from Redis
-// than twice what they can hold.
+// than three times what they can hold.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ size, bytes, concurrency, entries, want int }{
-		{10, 1 << 20, 1, 500, 20},
-		{10, 1 << 20, 4, 500, 80},
-		{1, 1 << 20, 3, 500, 6},
-		{256, 1 << 20, 2, 2500, 1024},
+		{10, 1 << 20, 1, 500, 30},
+		{10, 1 << 20, 4, 500, 120},
+		{1, 1 << 20, 3, 500, 9},
+		{256, 1 << 20, 2, 2500, 1536},
 		{100, 1000, 1, 500, 31 + 32}, // by bytes: entries of 32, the first read before their size is known
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {

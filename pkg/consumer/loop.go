@@ -90,16 +90,22 @@ func newLoop(c *Consumer, ctx context.Context) *loop {
 	l.settleCtx = context.WithoutCancel(ctx)
 	l.readCtx, l.stopRead = context.WithCancel(l.settleCtx)
 	l.callCtx, l.cancelCall = context.WithCancelCause(l.settleCtx)
-	l.read = reading{own: &pass{origin: stream.Own}, count: min(firstRead, l.capacity()/2)}
+	l.read = reading{own: &pass{origin: stream.Own}, count: min(firstRead, l.readMost())}
 	logs := c.cfg.Logs
 	l.read.ofOwn.log, l.read.ofClaim.log, l.read.ofNew.log = &logs.read, &logs.read, &logs.read
 	l.settle.fault.log, l.settle.letters.log = &logs.settle, &logs.letters
 	return l
 }
 
-// capacity is how many entries are held at most: what all calls can hold, and
-// as much again so that the next batches are at hand when calls return.
-func (l *loop) capacity() int { return 2 * l.cfg.Concurrency * l.cfg.BatchSize }
+// inFlight is how many times over a consumer holds what its calls can hold: once
+// in calls, once at hand for when they return, once on its way to be acknowledged.
+const inFlight = 3
+
+// capacity is how many entries are held at most.
+func (l *loop) capacity() int { return inFlight * l.cfg.Concurrency * l.cfg.BatchSize }
+
+// readMost is how many entries are asked for at most: what all calls can hold.
+func (l *loop) readMost() int { return l.capacity() / inFlight }
 
 // run turns the loop until the consumer has stopped.
 func (l *loop) run(ctx context.Context) {

@@ -80,8 +80,10 @@ func (l *loop) startReading(now time.Time) {
 			l.readOwn(min(room, 256))
 		}
 	case r.claim && !now.Before(r.ofClaim.until):
-		l.readClaim(min(room, 256))
-	case held <= l.capacity()/2 || l.completes(room):
+		if l.separate() {
+			l.readClaim(min(room, 256))
+		}
+	case held <= l.capacity()-l.readMost() || l.completes(room):
 		l.readNew(now, room, bytes)
 	}
 }
@@ -159,7 +161,7 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 	case l.read.more && l.stopping:
 		l.readRest()
 	case n == limit && !l.read.more:
-		l.read.count = max(l.read.count, min(2*limit, l.capacity()/2))
+		l.read.count = max(l.read.count, min(2*limit, l.readMost()))
 	}
 }
 
@@ -222,6 +224,22 @@ func (l *loop) readOwn(limit int) {
 			}
 		})
 	}()
+}
+
+// separate makes each entry that is held stand for itself alone, for a claim may
+// reset the idle times of some of our own: of those that were read together one
+// could be ours anew and another taken by then. It reports false while
+// acknowledgements are under way that take one for the other; rounds that begin
+// while a sweep is wanted or under way do not.
+func (l *loop) separate() bool {
+	if r := l.settle.round; r != nil && len(r.acks) > 0 && !r.apart {
+		return false
+	}
+	l.each(func(it *item) {
+		l.lease++
+		it.lease = l.lease
+	})
+	return true
 }
 
 // readClaim takes over a page of what others have left.

@@ -20,6 +20,7 @@ const (
 // round is one conversation with Redis; the loop does not touch it while it runs.
 type round struct {
 	acks    []*item
+	probes  []stream.ID // of the acks
 	raises  []*item
 	lowers  []stream.Hold
 	frees   []stream.Hold
@@ -30,6 +31,7 @@ type round struct {
 	retired []*arrival // memory that was given up while it ran
 
 	holdFirst bool // before the acks, see settling
+	apart     bool // no entry stands for another, see loop.separate
 
 	ackErr, holdErr, buryErr error
 
@@ -61,7 +63,7 @@ func (l *loop) startSettling(now time.Time) {
 	if !now.Before(deadline) {
 		return
 	}
-	r := &round{lowers: s.lowers, raises: s.raises, frees: s.holds, holdFirst: s.holdFirst}
+	r := &round{lowers: s.lowers, raises: s.raises, frees: s.holds, holdFirst: s.holdFirst, apart: l.read.claim}
 	s.lowers, s.raises, s.holds = nil, nil, nil
 	n := min(len(s.acks), maxAcks)
 	r.acks, s.acks = s.acks[:n:n], s.acks[n:]
@@ -82,6 +84,7 @@ func (l *loop) startSettling(now time.Time) {
 	if r.empty() {
 		return
 	}
+	r.probes = r.probesOf(r.acks)
 	l.lease++
 	r.lease = l.lease
 	s.busy, s.round = true, r
@@ -129,17 +132,23 @@ func (r *round) ack(ctx context.Context, s Settler) (err error) {
 		return nil
 	}
 	refs := make([]stream.ID, len(r.acks))
-	var probes []stream.ID
-	seen := int64(-1)
 	for i, it := range r.acks {
 		refs[i] = it.Ref
-		if it.lease != seen { // neighbours mostly share it; a repeat costs a look-up
+	}
+	r.acked, err = s.Ack(ctx, r.probes, refs)
+	return err
+}
+
+// probesOf picks one of those whose idle times were last reset together.
+func (r *round) probesOf(acks []*item) (probes []stream.ID) {
+	seen := int64(-1)
+	for _, it := range acks {
+		if it.lease != seen || r.apart { // neighbours mostly share it; a repeat costs a look-up
 			seen = it.lease
 			probes = append(probes, it.Ref)
 		}
 	}
-	r.acked, err = s.Ack(ctx, probes, refs)
-	return err
+	return probes
 }
 
 func (r *round) hold(ctx context.Context, s Settler) (err error) {
@@ -273,21 +282,33 @@ func (l *loop) bookHolds(r *round) {
 		if it = it.present(); lost[it.Ref] {
 			it.lost = true
 		} else {
-			it.lease = r.lease
+			l.renew(it, r)
 		}
 	}
 	for _, it := range r.raises {
-		l.raised(it, r.lease, lost[it.Ref])
+		l.raised(it, r, lost[it.Ref])
 	}
 	if len(r.lost) > 0 {
 		l.lose()
 	}
 }
 
+// renew notes that a round has reset the idle time of an entry, with those of
+// the others that it acted on, unless it was reset by itself since.
+func (l *loop) renew(it *item, r *round) {
+	if r.apart {
+		l.lease++
+		it.lease = l.lease
+		return
+	}
+	it.lease = max(it.lease, r.lease)
+}
+
 // raised goes on with an entry whose delivery count now includes this delivery.
-func (l *loop) raised(it *item, lease int64, lost bool) {
+func (l *loop) raised(it *item, r *round, lost bool) {
 	isFront := l.front.it == it
-	it.lease, it.lost, it.raised = lease, lost, true
+	l.renew(it, r)
+	it.lost, it.raised = lost, true
 	it.Count++
 	if it.lift != nil {
 		l.lifted(it, !lost && !l.stopping)
