@@ -197,8 +197,14 @@ func (s *Source) ackWatched(l *line, refs []stream.ID) (acked int, done bool, er
 		l.out = appendWord(l.out, w)
 	}
 	var text [2 * idBytes]byte
+	var begin []byte // of the ID, with its dash: many in a row share it
+	var ms uint64
 	for _, id := range refs {
-		l.out = appendWord(l.out, id.Append(text[:0]))
+		if id.Ms != ms || begin == nil {
+			ms = id.Ms
+			begin = append(strconv.AppendUint(text[:0], ms, 10), '-')
+		}
+		l.out = appendWord(l.out, strconv.AppendUint(begin, id.Seq, 10))
 	}
 	l.command("EXEC")
 	if err := l.send(0); err != nil {
