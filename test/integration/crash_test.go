@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -118,16 +119,28 @@ func TestKilledInOutage(t *testing.T) {
 	s := newSite(t).manifest(faultyGroup("probe", fmt.Sprintf("max_deliveries: %d", deliveries), "batch: {size: 8}"))
 	s.board.Steer("probe", func(faulty.Call) faulty.Verdict { return faulty.Verdict{Act: faulty.Unavailable} })
 	ids := s.publish(all...)
+	counts := map[string]int64{} // before the process
 	for range 2 * deliveries {
 		p := s.run()
-		eventually(t, 20*time.Second, "find the sink down, and note that", func() error {
+		eventually(t, 20*time.Second, "find the sink down, and note that in Redis", func() error {
 			g, err := p.groupStatus("probe")
 			if err == nil && g.Breaker == nil {
-				err = fmt.Errorf("the sink is %+v", g.Breaker)
+				err = errors.New("the sink is up")
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			for _, e := range s.pendingList("probe") {
+				if e.RetryCount > max(counts[e.ID], 1) {
+					return fmt.Errorf("%s has been delivered %d times, before this process %d", e.ID, e.RetryCount, counts[e.ID])
+				}
+			}
+			return nil
 		})
 		p.kill()
+		for _, e := range s.pendingList("probe") {
+			counts[e.ID] = e.RetryCount
+		}
 	}
 	s.board.Steer("probe", nil)
 	p := s.run()

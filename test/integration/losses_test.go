@@ -70,21 +70,21 @@ func TestLossesAreTold(t *testing.T) {
 		s.add(fmt.Sprintf("%d-0", i), "event", `{"n":1}`)
 	}
 	a, b := s.run("--instance", "a").ready(), s.run("--instance", "b").ready()
-	// Each consumer holds two entries and takes no more. All have been looked at.
+	// Each consumer holds three entries and takes no more. All have been looked at.
 	eventually(t, 10*time.Second, "fill both processes", func() error {
 		at, err := s.rdb.HGet(context.Background(), "{"+eventsStream+"}:fanout:losses:probe", "at").Result()
-		if err != nil || at != "4-0" || len(s.pending("probe")) != 4 {
+		if err != nil || at != "6-0" || len(s.pending("probe")) != 6 {
 			return fmt.Errorf("looked at %s, %v, pending %v", at, err, s.pending("probe"))
 		}
 		return nil
 	})
 	s.redis.Do(t, "XDEL", eventsStream, "30-0", "31-0")
-	loses(t, "probe", record{"msg": "entries lost", "reason": "deleted", "stream": eventsStream, "entries": 2, "first": "4-1", "last": "31-0"}, a, b)
+	loses(t, "probe", record{"msg": "entries lost", "reason": "deleted", "stream": eventsStream, "entries": 2, "first": "6-1", "last": "31-0"}, a, b)
 	s.redis.Do(t, "XTRIM", eventsStream, "MINID", "21-0")
-	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 16, "first": "4-1", "last": "31-0"}, a, b)
+	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 14, "first": "6-1", "last": "31-0"}, a, b)
 	eventually(t, 5*time.Second, "not be ready", func() error {
 		g, err := b.groupStatus("probe")
-		if err == nil && (len(g.Losses) != 2 || !strings.Contains(strings.Join(g.NotReady(), "\n"), "16 entries lost (trimmed) from 4-1 to 31-0")) {
+		if err == nil && (len(g.Losses) != 2 || !strings.Contains(strings.Join(g.NotReady(), "\n"), "14 entries lost (trimmed) from 6-1 to 31-0")) {
 			err = fmt.Errorf("losses %v, reasons %q", g.Losses, g.NotReady())
 		}
 		return err
@@ -92,8 +92,8 @@ func TestLossesAreTold(t *testing.T) {
 	trimmed := func(p *process) float64 {
 		return p.metric("fanout_entries_lost_total", `group="probe"`, `reason="trimmed"`)
 	}
-	if got := trimmed(a) + trimmed(b); got != 16 {
-		t.Errorf("%v counted as trimmed, want 16", got)
+	if got := trimmed(a) + trimmed(b); got != 14 {
+		t.Errorf("%v counted as trimmed, want 14", got)
 	}
 
 	// While no process runs more is lost.
@@ -103,13 +103,13 @@ func TestLossesAreTold(t *testing.T) {
 	s.board.Steer("probe", nil)
 	close(hold)
 	c := s.run("--instance", "a")
-	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 5, "first": "4-1", "last": "31-0"}, a, b, c)
+	loses(t, "probe", record{"msg": "entries lost", "reason": "trimmed", "entries": 5, "first": "6-1", "last": "31-0"}, a, b, c)
 	g, err := c.groupStatus("probe")
 	if err != nil || len(g.Losses) < 3 || len(g.NotReady()) < 3 {
 		t.Errorf("losses %v, reasons %q, %v", g.Losses, g.NotReady(), err)
 	}
 	out, _, _ := command(t, s, "status", "probe", "--admin", c.admin)
-	for _, want := range []string{"trimmed: 5 entries, 4-1 to 31-0", "deleted: 2 entries, 4-1 to 31-0"} {
+	for _, want := range []string{"trimmed: 5 entries, 6-1 to 31-0", "deleted: 2 entries, 6-1 to 31-0"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}
@@ -128,13 +128,13 @@ func TestLossesAreTold(t *testing.T) {
 				byReason[r.text("reason")]++
 			}
 		}
-		if entries < 4 {
-			return fmt.Errorf("%d of 4", entries)
+		if entries < 6 {
+			return fmt.Errorf("%d of 6", entries)
 		}
 		return nil
 	})
-	if entries != 4 || byReason["trimmed"] != 2 || byReason["deleted"] != 1 || len(byReason) != 2 {
-		t.Errorf("%d lost while pending, want 4; lines by reason %v, want 2 of trimmed and 1 of deleted", entries, byReason)
+	if entries != 6 || byReason["trimmed"] != 2 || byReason["deleted"] != 1 || len(byReason) != 2 {
+		t.Errorf("%d lost while pending, want 6; lines by reason %v, want 2 of trimmed and 1 of deleted", entries, byReason)
 	}
 	c.stop()
 }

@@ -215,17 +215,23 @@ func (s *site) group(name string) (redis.XInfoGroup, error) {
 // pending are the owners of a group's pending entries by ID.
 func (s *site) pending(group string) map[string]string {
 	s.t.Helper()
+	owners := map[string]string{}
+	for _, p := range s.pendingList(group) {
+		owners[p.ID] = p.Consumer
+	}
+	return owners
+}
+
+// pendingList is the pending list of a group as Redis has it.
+func (s *site) pendingList(group string) []redis.XPendingExt {
+	s.t.Helper()
 	list, err := s.rdb.XPendingExt(context.Background(), &redis.XPendingExtArgs{
 		Stream: eventsStream, Group: group, Start: "-", End: "+", Count: 1_000_000,
 	}).Result()
 	if err != nil {
 		s.t.Fatalf("list the pending entries of %s: %v", group, err)
 	}
-	owners := map[string]string{}
-	for _, p := range list {
-		owners[p.ID] = p.Consumer
-	}
-	return owners
+	return list
 }
 
 // connections are the IDs of the client connections of a group's consumers.
