@@ -19,6 +19,7 @@ import (
 const (
 	retainEvery = time.Second      // looks for streams whose time has come
 	retainTurn  = time.Second      // of one stream, before the others have theirs
+	retainNone  = 10 * time.Second // the same where the manifest has none: a reload may bring some
 	sayEvery    = 30 * time.Second // how often a stream's trims are logged
 )
 
@@ -38,7 +39,7 @@ func (a *App) retain(ctx context.Context) {
 func (a *App) retainStreams(ctx context.Context) {
 	streams := map[string]*retained{}
 	said := false
-	for supervisor.Pause(ctx, retainEvery) {
+	for every := retainEvery; supervisor.Pause(ctx, every); {
 		m, waiting := a.state()
 		if waiting != "" {
 			continue
@@ -62,6 +63,10 @@ func (a *App) retainStreams(ctx context.Context) {
 				a.metrics.RemoveRetention(stream)
 				delete(streams, stream)
 			}
+		}
+		every = retainEvery
+		if said && len(m.Retention) == 0 {
+			every = retainNone
 		}
 	}
 	for _, s := range streams {
