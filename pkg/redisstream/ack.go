@@ -40,6 +40,7 @@ func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked
 		return 0, false, nil
 	}
 	defer c.ackers.give(l)
+	l.dropClosed()
 	if err := l.connect(ctx); err != nil {
 		return 0, false, nil //nolint:nilerr // the library will say it
 	}
@@ -64,6 +65,7 @@ func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked
 		return 0, tried, err
 	}
 	l.wire.end()
+	l.used = time.Now()
 	return acked, tried, nil
 }
 

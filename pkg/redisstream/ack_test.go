@@ -48,6 +48,35 @@ func TestAckPlainly(t *testing.T) {
 	}
 }
 
+// A connection that Redis has closed while it was not used is made anew, and no
+// acknowledgement fails for it.
+func TestAckAfterRest(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	src := s.source("a")
+	s.add(1, 3)
+	for round := range 3 {
+		ids := s.take(src, 1)
+		if acked, err := src.Ack(t.Context(), ids, ids); err != nil || acked != 1 {
+			t.Fatalf("round %d: acknowledged %d, %v, want 1", round, acked, err)
+		}
+		made := 0
+		for line := range strings.Lines(s.do("CLIENT", "LIST").(string)) {
+			if !strings.Contains(line, " name=fanout:acks ") {
+				continue
+			}
+			made++
+			if round == 1 { // the first one rests and is used again
+				s.do("CLIENT", "KILL", "ID", strings.TrimPrefix(strings.Fields(line)[0], "id="))
+			}
+		}
+		if want := min(round, 1); made != want { // the first time the library brings the script
+			t.Errorf("round %d: %d connections to acknowledge on, want %d", round, made, want)
+		}
+		s.client.RestAckLines()
+	}
+}
+
 // A transaction acknowledges nothing when entries were taken over, or the group
 // was made or moved, between the look and itself.
 func TestAckPlainlyGivesWay(t *testing.T) {

@@ -2,7 +2,9 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,7 @@ type line struct {
 	left     int           // entries of the reply under way that were not taken
 	since    time.Time     // when that began to arrive
 	patience time.Duration // how long the next bytes may take
+	used     time.Time     // end of the last conversation, where that is noted
 	out      []byte
 
 	present atomic.Pointer[dialed]
@@ -92,6 +95,28 @@ func (l *line) connect(ctx context.Context) error {
 	}
 	l.net, l.wire = d.connection(), wire{conn: l}
 	return nil
+}
+
+// After unusedLine without a conversation the connection may have been closed by
+// Redis (its timeout, CLIENT KILL, a restart): that is looked at for up to glance.
+const (
+	unusedLine = time.Second
+	glance     = time.Millisecond
+)
+
+// dropClosed gives a connection up that was closed while it was not used, which
+// would otherwise fail the next conversation.
+func (l *line) dropClosed() {
+	if l.lib == nil || time.Since(l.used) < unusedLine {
+		return
+	}
+	err := l.net.SetReadDeadline(time.Now().Add(glance))
+	if err == nil {
+		_, err = l.net.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		l.close()
+	}
 }
 
 // introduce names the connection, learns its ID and whether its block can be
