@@ -116,6 +116,22 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestLingersNotWhenFull: a batch does not wait for entries for which there is no
+// room, for as many as it may have.
+func TestLingersNotWhenFull(t *testing.T) {
+	bubble(t, func(r *rig) {
+		ids := r.add(5000)
+		r.start("c-0", &recorder{}, func(cfg *config) {
+			cfg.BatchSize, cfg.Linger = 1000, time.Minute
+			cfg.MaxBytes = func() int { return 200 }
+		})
+		time.Sleep(30 * time.Second)
+		r.wantAcked(ids[0], ids[4900])
+		time.Sleep(time.Minute) // what is left has room for more
+		r.wantAcked(ids[len(ids)-1])
+	})
+}
+
 // TestReadsGrow: a backlog is read in few and large pieces.
 func TestReadsGrow(t *testing.T) {
 	bubble(t, func(r *rig) {

@@ -61,12 +61,20 @@ func (l *loop) nextCall(now time.Time) *call {
 		return nil
 	}
 	full := n == l.cfg.BatchSize || n < len(l.fresh)
-	if !full && l.cfg.Linger > 0 && now.Before(l.fresh[0].arrived.Add(l.cfg.Linger)) {
+	if !full && l.cfg.Linger > 0 && now.Before(l.fresh[0].arrived.Add(l.cfg.Linger)) && l.mayGrow() {
 		return nil
 	}
 	c := &call{items: l.fresh[:n:n]}
 	l.fresh = l.fresh[n:]
 	return c
+}
+
+// mayGrow reports whether more entries can come to what is fresh: there is room
+// for them, or what is handled or acknowledged will make some.
+func (l *loop) mayGrow() bool {
+	s := &l.settle
+	return len(l.running) > 0 || s.busy || len(s.acks) > 0 ||
+		l.held+l.read.decoding < l.capacity() && l.heldBytes+l.read.decodingBytes < l.cfg.budget()
 }
 
 // start runs a call in a goroutine of its own.
