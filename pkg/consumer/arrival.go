@@ -122,7 +122,7 @@ func (l *loop) keep(it *item) *item {
 	own, delivery := *it, *it.Delivery
 	delivery.Entry = it.Entry.Clone()
 	own.from, own.Delivery, own.event = nil, &delivery, &event.Event{}
-	_ = guard(func() error { return l.cfg.Decoder.DecodeInto(own.event, own.Entry) }) // it has been decoded before, or could not be
+	_ = guard(func() error { return l.cfg.Decoder.DecodeInto(own.event, own.Entry, nil) }) // it has been decoded before, or could not be
 	it.kept = &own
 	l.leave(it)
 	return &own
@@ -138,14 +138,16 @@ func (l *loop) decode(a *arrival) {
 	a.items = a.items[:n] // empty ones, see recycle
 	clear(a.verdicts)
 	events := a.borrowEvents(n)
+	known := l.c.shapes.Get().(*event.Shapes)
 	for i, now := 0, time.Now(); i < n; i++ {
-		l.decodeFrom(a, events, &i, now)
+		l.decodeFrom(a, events, &i, now, known)
 	}
+	l.c.shapes.Put(known)
 }
 
 // decodeFrom decodes from the item at *i on. After a panic it has ruled on the
 // one that caused it, at which *i stands.
-func (l *loop) decodeFrom(a *arrival, events []event.Event, i *int, now time.Time) {
+func (l *loop) decodeFrom(a *arrival, events []event.Event, i *int, now time.Time, known *event.Shapes) {
 	stage := deadletter.Decode
 	defer func() {
 		if err := recovered(recover()); err != nil {
@@ -159,7 +161,7 @@ func (l *loop) decodeFrom(a *arrival, events []event.Event, i *int, now time.Tim
 		it.size = it.Size()
 		it.arrived = now
 		stage = deadletter.Decode
-		if err := l.cfg.Decoder.DecodeInto(it.event, it.Entry); err != nil {
+		if err := l.cfg.Decoder.DecodeInto(it.event, it.Entry, known); err != nil {
 			a.rule(*i, verdict{stage: stage, err: err})
 			continue
 		}

@@ -91,6 +91,8 @@ type Consumer struct {
 	asked chan question // answered by the loop
 	beat  atomic.Int64  // unix nanoseconds of the loop's last turn; 0 while it does not run
 
+	shapes sync.Pool // of *event.Shapes, for reads that are decoded at the same time
+
 	mu     sync.Mutex
 	status Status
 }
@@ -175,6 +177,7 @@ func New(cfg Config) *Consumer {
 	}
 	c := &Consumer{cfg: cfg, claim: make(chan struct{}, 1), asked: make(chan question)}
 	c.status = Status{Name: cfg.Name, State: Starting}
+	c.shapes.New = func() any { return &event.Shapes{} }
 	return c
 }
 

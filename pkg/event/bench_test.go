@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"example.com/fanout/pkg/event"
@@ -25,8 +26,44 @@ func BenchmarkDecodeInto(b *testing.B) {
 	b.SetBytes(int64(len(trade)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := d.DecodeInto(&ev, e); err != nil {
+		if err := d.DecodeInto(&ev, e, nil); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkKnownShape decodes trades that differ in their scalars, and finds two
+// of them.
+func BenchmarkKnownShape(b *testing.B) {
+	d := event.Decoder{Field: "event"}
+	var entries []stream.Entry
+	for i := range 100 {
+		entries = append(entries, entry("event", fmt.Sprintf(
+			`{"trade_id": %d, "market_id": "m-%d", "odds": {"ticks": %d}, "stake": {"value": %d}, "timestamp": %d}`,
+			812+i*i, i, 95+3*i, i*i*i, 1763856000123+i)))
+	}
+	where, err := event.Compile("stake.value >= 0 and odds.ticks > 0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, known := range map[string]*event.Shapes{"unknown": nil, "known": {}} {
+		for filter, where := range map[string]*event.Expr{"decode": nil, "decode and match": where} {
+			b.Run(name+"/"+filter, func(b *testing.B) {
+				var ev event.Event
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					if err := d.DecodeInto(&ev, entries[i%len(entries)], known); err != nil {
+						b.Fatal(err)
+					}
+					if where != nil {
+						if ok, err := where.Match(&ev); !ok || err != nil {
+							b.Fatal(ok, err)
+						}
+					}
+					i++
+				}
+			})
 		}
 	}
 }
@@ -37,7 +74,7 @@ func BenchmarkDecodeFields(b *testing.B) {
 	var ev event.Event
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := d.DecodeInto(&ev, e); err != nil {
+		if err := d.DecodeInto(&ev, e, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

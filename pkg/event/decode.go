@@ -33,7 +33,7 @@ type Decoder struct {
 //   - Raw: the field is missing or occurs twice.
 func (d Decoder) Decode(e stream.Entry) (*Event, error) {
 	ev := new(Event)
-	if err := d.DecodeInto(ev, e); err != nil {
+	if err := d.DecodeInto(ev, e, nil); err != nil {
 		return nil, err
 	}
 	return ev, nil
@@ -41,8 +41,9 @@ func (d Decoder) Decode(e stream.Entry) (*Event, error) {
 
 // DecodeInto is [Decoder.Decode] into an Event of the caller, which may have
 // been used before: values that were found in it must not be used any more.
-// After an error ev holds nothing.
-func (d Decoder) DecodeInto(ev *Event, e stream.Entry) error {
+// After an error ev holds nothing. known may be nil; the same one for entry after
+// entry makes it faster.
+func (d Decoder) DecodeInto(ev *Event, e stream.Entry, known *Shapes) error {
 	ev.reset()
 	switch d.Format {
 	case Fields:
@@ -59,7 +60,7 @@ func (d Decoder) DecodeInto(ev *Event, e stream.Entry) error {
 		if err != nil {
 			return err
 		}
-		if err := ev.decodeJSON(payload); err != nil {
+		if err := ev.decodeJSON(payload, known); err != nil {
 			return fmt.Errorf("decode field %s: %w", short(d.Field), err)
 		}
 		return nil
@@ -68,20 +69,26 @@ func (d Decoder) DecodeInto(ev *Event, e stream.Entry) error {
 }
 
 func (e *Event) reset() {
-	e.raw, e.opaque = nil, false
+	e.raw, e.opaque, e.shape = nil, false, nil
 	e.index.n, e.index.complete = 0, false
 	e.buf = e.buf[:0]
 }
 
 // decodeJSON trims the white space around the document, so that raw begins
 // with its value.
-func (e *Event) decodeJSON(doc []byte) error {
+func (e *Event) decodeJSON(doc []byte, known *Shapes) error {
+	if known != nil && known.recognise(e, doc) {
+		return nil
+	}
 	start, end, bad := scan(doc, &e.index)
 	if bad != nil {
 		e.reset()
 		return bad
 	}
 	e.raw = doc[start:end:end]
+	if known != nil {
+		known.learn(e.raw)
+	}
 	return nil
 }
 

@@ -140,7 +140,7 @@ func TestDecodeIntoReuses(t *testing.T) {
 		{json, entry("event", `{"a":3}`), "3"},
 		{fields, entry("a", "\xff"), ""},
 	} {
-		err := step.decoder.DecodeInto(&ev, step.entry)
+		err := step.decoder.DecodeInto(&ev, step.entry, nil)
 		v, ok := ev.Lookup(mustPath(t, "a"))
 		if ok != (step.a != "") || ok && v.Text() != step.a {
 			t.Errorf("%s: a is %q, want %q", step.entry.Fields[0].Value, v.Text(), step.a)
@@ -181,12 +181,12 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	text := make([]byte, 0, 64)
 	work := map[string]func(){
 		"decode": func() {
-			if d.DecodeInto(&ev, e) != nil {
+			if d.DecodeInto(&ev, e, nil) != nil {
 				t.Error("not decoded")
 			}
 		},
 		"decode fields": func() {
-			if fields.DecodeInto(&fl, flat) != nil {
+			if fields.DecodeInto(&fl, flat, nil) != nil {
 				t.Error("not decoded")
 			}
 		},

@@ -21,7 +21,9 @@ package event
 type Event struct {
 	raw    []byte
 	opaque bool   // Raw: nothing is looked up
-	index  index  // of the outermost object
+	index  index  // of the outermost object, unless the shape is known
+	shape  *shape // nil: not known
+	ends   ends   // of the scalars of a known shape
 	buf    []byte // reused by Fields
 }
 
@@ -31,8 +33,7 @@ func (e *Event) Reset() {
 	if cap(e.buf) > maxKept {
 		e.buf = nil
 	}
-	e.raw, e.opaque, e.buf = nil, false, e.buf[:0]
-	e.index.n, e.index.complete = 0, false
+	e.reset()
 }
 
 const maxKept = 4 << 10 // bytes
@@ -46,6 +47,9 @@ func (e *Event) Raw() []byte { return e.raw }
 func (e *Event) Lookup(p Path) (Value, bool) {
 	if len(p.steps) == 0 || e.opaque || len(e.raw) == 0 {
 		return Value{}, false
+	}
+	if e.shape != nil {
+		return e.lookup(p)
 	}
 	if !e.index.complete {
 		return valueAt(e.raw, 0).find(p.steps)

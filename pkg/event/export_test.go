@@ -6,7 +6,7 @@ import "fmt"
 // event refers to doc.
 func Parse(doc []byte) (*Event, error) {
 	ev := new(Event)
-	if err := ev.decodeJSON(doc); err != nil {
+	if err := ev.decodeJSON(doc, nil); err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
 	return ev, nil

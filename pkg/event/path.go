@@ -16,8 +16,9 @@ import (
 //
 // Letters, digits, '_', '-', '$' and '@' need no quotes. The zero Path finds nothing.
 type Path struct {
-	text  string
-	steps []step
+	text   string
+	steps  []step
+	places *places // none has steps without
 }
 
 // step is one member name or one array index.
@@ -49,7 +50,7 @@ func ParsePath(s string) (Path, error) {
 		column := utf8.RuneCountInString(s[:p.pos]) + 1
 		return Path{}, fmt.Errorf("parse path %s: %w", short(s), &SyntaxError{Column: column, Message: bad})
 	}
-	return Path{text: s, steps: steps}, nil
+	return Path{text: s, steps: steps, places: new(places)}, nil
 }
 
 func (p Path) String() string { return p.text }
@@ -91,7 +92,7 @@ func pathOf(steps []step) Path {
 			b = append(b, ']')
 		}
 	}
-	return Path{text: string(b), steps: steps}
+	return Path{text: string(b), steps: steps, places: new(places)}
 }
 
 func needsQuotes(r rune) bool {

@@ -50,25 +50,36 @@ func (ix *index) find(b []byte, s *step) (Value, bool) {
 
 // find follows the steps from v on.
 func (v Value) find(steps []step) (Value, bool) {
-	for i := range steps {
-		s := &steps[i]
-		ok := false
-		switch {
-		case s.member && v.kind == Object:
-			v, ok = v.member(s)
-		case !s.member && v.kind == Array:
-			v, ok = v.element(s.index)
-		}
-		if !ok {
-			return Value{}, false
-		}
+	start, end, ok := findIn(v.raw, steps)
+	if !ok {
+		return Value{}, false
 	}
-	return v, true
+	return valueOf(v.raw[start:end:end]), true
 }
 
-// member returns the last member of that name of an object.
-func (v Value) member(s *step) (found Value, ok bool) {
-	b := v.raw
+// findIn follows the steps from the value that b is, to where they lead in b.
+func findIn(b []byte, steps []step) (start, end int, ok bool) {
+	end = len(b)
+	for i := range steps {
+		s := &steps[i]
+		var from, to int
+		ok := false
+		switch kind := kindOf[b[start]]; {
+		case s.member && kind == Object:
+			from, to, ok = memberIn(b[start:end], s)
+		case !s.member && kind == Array:
+			from, to, ok = elementIn(b[start:end], s.index)
+		}
+		if !ok {
+			return 0, 0, false
+		}
+		start, end = start+from, start+to
+	}
+	return start, end, true
+}
+
+// memberIn finds the value of the last member of that name of an object.
+func memberIn(b []byte, s *step) (from, to int, ok bool) {
 	i := skipSpace(b, 1)
 	for b[i] != '}' {
 		name := i + 1
@@ -79,26 +90,26 @@ func (v Value) member(s *step) (found Value, ok bool) {
 		start := i
 		i = skipValue(b, i)
 		if hit {
-			found, ok = valueOf(b[start:i:i]), true
+			from, to, ok = start, i, true
 		}
 		i = skipSpace(b, i)
 		if b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
 	}
-	return found, ok
+	return from, to, ok
 }
 
-// element returns the n-th element of an array.
-func (v Value) element(n int) (Value, bool) {
-	c := v.elements()
-	for e, ok := c.next(); ok; e, ok = c.next() {
+// elementIn finds the n-th element of an array.
+func elementIn(b []byte, n int) (from, to int, ok bool) {
+	c := cursor{b, skipSpace(b, 1)}
+	for from, to, ok = c.advance(); ok; from, to, ok = c.advance() {
 		if n == 0 {
-			return e, true
+			return from, to, true
 		}
 		n--
 	}
-	return Value{}, false
+	return 0, 0, false
 }
 
 // cursor goes through the elements of an array.
@@ -110,16 +121,25 @@ type cursor struct {
 func (v Value) elements() cursor { return cursor{v.raw, skipSpace(v.raw, 1)} }
 
 func (c *cursor) next() (Value, bool) {
-	b, start := c.b, c.i
-	if b[start] == ']' {
+	start, end, ok := c.advance()
+	if !ok {
 		return Value{}, false
 	}
-	end := skipValue(b, start)
+	return valueOf(c.b[start:end:end]), true
+}
+
+// advance goes behind the next element and tells where it stands.
+func (c *cursor) advance() (start, end int, ok bool) {
+	b, start := c.b, c.i
+	if b[start] == ']' {
+		return 0, 0, false
+	}
+	end = skipValue(b, start)
 	c.i = skipSpace(b, end)
 	if b[c.i] == ',' {
 		c.i = skipSpace(b, c.i+1)
 	}
-	return valueOf(b[start:end:end]), true
+	return start, end, true
 }
 
 // skipValue returns the place behind the value that begins at i.

@@ -28,6 +28,7 @@ type filter struct {
 	turns       chan struct{} // holds one for each filter that is at work
 	where, mark *event.Expr   // nil: none
 	event       event.Event
+	shapes      event.Shapes
 	entry       stream.Entry
 }
 
@@ -106,7 +107,7 @@ func (f *filter) verdict(e held) verdict {
 	f.entry.Fields[0].Value = e.data
 	f.event.Reset()
 	defer func() { f.event.Reset(); f.entry.Fields[0].Value = nil }() // the ring may drop it
-	if err := decoder.DecodeInto(&f.event, f.entry); err != nil {
+	if err := decoder.DecodeInto(&f.event, f.entry, &f.shapes); err != nil {
 		return verdict{fault: err}
 	}
 	v := verdict{wanted: true}
