@@ -97,7 +97,7 @@ func (b *bench) deliver(ctx context.Context, who string, groups, entries int) (d
 	}
 	defer client.kill()
 	if who == ours && b.opts.profiles != "" {
-		defer b.profile(ctx, groups)()
+		defer b.profile(ctx, fmt.Sprintf("%d-groups", groups))()
 	}
 	d, err = b.follow(ctx, client, j.stream, skip, int64(groups)*int64(entries))
 	if err != nil {
@@ -162,8 +162,8 @@ func (b *bench) follow(ctx context.Context, client *process, stream string, skip
 
 // profile asks fanout for a profile of its processor time; what it returns
 // waits for it.
-func (b *bench) profile(ctx context.Context, groups int) func() {
-	name := filepath.Join(b.opts.profiles, fmt.Sprintf("fanout-%d.pprof", groups))
+func (b *bench) profile(ctx context.Context, run string) func() {
+	name := filepath.Join(b.opts.profiles, "fanout-"+run+".pprof")
 	done := make(chan error, 1)
 	go func() {
 		err := b.await(ctx, "/healthz")

@@ -89,6 +89,9 @@ func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
 		return l, err
 	}
 	defer client.kill()
+	if who == ours && b.opts.profiles != "" {
+		defer b.profile(ctx, "live")()
+	}
 	out, err := newPublisher(b.server.addr, liveStream)
 	if err != nil {
 		return l, err

@@ -61,7 +61,7 @@ func parseOptions(args []string, errors io.Writer) (o options, err error) {
 	f.StringVar(&o.json, "json", "bin/bench.json", "file for the figures; empty for none")
 	f.StringVar(&o.svg, "svg", "bin/bench.svg", "file for the plot; empty for none")
 	f.StringVar(&o.dir, "dir", "", "folder for databases and other files, on the disk that is to be measured; empty: the system's for temporary files")
-	f.StringVar(&o.profiles, "profiles", "", "folder for profiles of fanout's processor time, one for each number of groups; they cost a little")
+	f.StringVar(&o.profiles, "profiles", "", "folder for profiles of fanout's processor time, one for each kind of run; they cost a little")
 	f.IntVar(&o.profileSeconds, "profile-seconds", 2, "length of a profile")
 	f.BoolVar(&o.isolation, "isolation", false, "measure, instead of all else, healthy groups beside others that hang, fail, are slow and are restarted")
 	f.BoolVar(&o.parts, "parts", false, "run the Go benchmarks of the packages as well")
