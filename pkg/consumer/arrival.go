@@ -61,9 +61,14 @@ type verdict struct {
 	err      error
 }
 
-// maxSpares is how many arrivals are kept to be filled again beside the one that
-// is read: one is handled, one is settled.
-const maxSpares = 2
+// Arrivals are kept to be filled again: of large ones a few, for one is handled
+// and one is settled while one is read, and of small ones as many as there may be
+// while their acknowledgements wait for company.
+const (
+	maxSpares   = 2
+	smallSpare  = 16 // items
+	smallSpares = 64
+)
 
 // spare returns an arrival to fill.
 func (l *loop) spare() *arrival {
@@ -84,7 +89,11 @@ func (l *loop) recycle(a *arrival) {
 		return
 	}
 	a.empty()
-	if len(l.read.spares) < maxSpares {
+	most := maxSpares
+	if cap(a.items) <= smallSpare {
+		most = smallSpares
+	}
+	if len(l.read.spares) < most {
 		clear(a.items)
 		l.read.spares = append(l.read.spares, a)
 	}
@@ -133,7 +142,7 @@ func (l *loop) keep(it *item) *item {
 func (l *loop) decode(a *arrival) {
 	n := len(a.Deliveries)
 	if cap(a.items) < n {
-		a.items = make([]item, n)
+		a.items = make([]item, n, max(n, 4))
 	}
 	a.items = a.items[:n] // empty ones, see recycle
 	clear(a.verdicts)

@@ -107,7 +107,7 @@ func (l *loop) start(c *call, now time.Time) {
 			a.cause = context.Cause(ctx)
 			cancel()
 			a.took = time.Since(now)
-			l.events <- func() { l.returned(c, a) }
+			l.finish(c, a)
 		}()
 		a = ask(ctx, l.cfg.Handler, batch)
 	})
@@ -160,7 +160,7 @@ func (l *loop) returned(c *call, a answer) {
 		t.LastSuccess.Set(now)
 		l.doubt = doubt{}
 		l.sinkUp()
-		l.ack(c.items...)
+		l.ack(c.started.Add(a.took), c.items...)
 		return
 	}
 	if errors.Is(a.cause, handler.ErrStopping) {
@@ -183,7 +183,7 @@ func (l *loop) returned(c *call, a answer) {
 			if err, failed := a.named[i]; failed {
 				l.failOne(it, err, a.timedOut(), now)
 			} else {
-				l.ack(it)
+				l.ack(now, it)
 			}
 		}
 	case a.mark == handler.MarkUnavailable:
@@ -285,7 +285,7 @@ func (l *loop) split(c *call, a answer, now time.Time) {
 func (l *loop) afterStop(c *call, a answer) {
 	for i, it := range c.items {
 		if _, failed := a.named[i]; a.named != nil && !failed {
-			l.ack(it)
+			l.ack(time.Now(), it)
 		} else {
 			l.release(it)
 		}

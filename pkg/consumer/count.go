@@ -20,8 +20,7 @@ func (l *loop) lower(items ...*item) {
 		}
 		it.raised = false
 		it.Count--
-		l.lease++ // its idle time begins anew, by itself
-		it.lease = l.lease
+		it.lease = l.ownLease() // its idle time begins anew, by itself
 		l.settle.lowers = append(l.settle.lowers, stream.Hold{Ref: it.Ref, Count: it.undo})
 	}
 }

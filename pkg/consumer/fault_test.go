@@ -218,7 +218,7 @@ func TestBurialsFail(t *testing.T) {
 		time.Sleep(time.Minute) // the backoff is at its longest
 		for range 10 {
 			id := r.add(1)[0]
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 			r.wantAcked(id)
 		}
 		if s := c.Status(); s.RedisError != "too many arguments" {

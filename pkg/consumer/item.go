@@ -19,7 +19,7 @@ type item struct {
 	kept    *item    // what has taken its place, see loop.keep
 	size    int
 	arrived time.Time
-	lease   int64 // which reset of idle times was its last; see Settler.Ack
+	lease   lease // which reset of its idle time was the last
 
 	// undo is the delivery count that a release restores: the one before this
 	// delivery as long as nothing says that the entry is at fault for how it
@@ -35,6 +35,13 @@ type item struct {
 	raised  bool // its delivery count includes this delivery
 	unsure  bool // an acknowledgement failed, and may have been done all the same
 	lost    bool // a touch found it to be another consumer's
+}
+
+// lease is a reset of idle times. Those of entries that share one were reset
+// together, and whoever took one of them over could have taken them all.
+type lease struct {
+	number int64
+	read   bool // by a read, as the entry was delivered; of these a greater number came later
 }
 
 // trouble is what has gone wrong with a delivery; most have none.

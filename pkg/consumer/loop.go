@@ -30,7 +30,8 @@ type loop struct {
 
 	// events has room for one closure of every goroutine that may run at once,
 	// so that none of them ever waits for the loop, nor outlives it by much.
-	events chan func()
+	events  chan func()
+	returns returns
 
 	readCtx    context.Context // of reads: done as soon as the consumer stops
 	stopRead   context.CancelFunc
@@ -50,7 +51,7 @@ type loop struct {
 
 	held      int   // items that take up room
 	heldBytes int   // their bytes
-	lease     int64 // numbers the resets of idle times
+	lease     int64 // number of the last lease
 
 	read   reading
 	settle settling
@@ -87,6 +88,7 @@ type sinkState struct {
 func newLoop(c *Consumer, ctx context.Context) *loop {
 	l := &loop{c: c, cfg: &c.cfg, running: map[*call]struct{}{}}
 	l.events = make(chan func(), c.cfg.Concurrency+6)
+	l.returns = newReturns(c.cfg.Concurrency + 1)
 	l.settleCtx = context.WithoutCancel(ctx)
 	l.readCtx, l.stopRead = context.WithCancel(l.settleCtx)
 	l.callCtx, l.cancelCall = context.WithCancelCause(l.settleCtx)
@@ -118,10 +120,15 @@ func (l *loop) run(ctx context.Context) {
 		if l.stopping && l.drained(now) {
 			break
 		}
+		if l.listen(now) {
+			continue
+		}
 		timer.Reset(l.wake(now).Sub(now))
 		select {
 		case f := <-l.events:
 			f()
+			l.more()
+		case <-l.returns.poke:
 			l.more()
 		case <-timer.C:
 		case <-l.c.claim:
@@ -147,6 +154,8 @@ func (l *loop) more() {
 		select {
 		case f := <-l.events:
 			f()
+		case e := <-l.returns.ended:
+			l.returned(e.call, e.answer)
 		default:
 			return
 		}
@@ -190,6 +199,7 @@ func (l *loop) wake(now time.Time) time.Time {
 	}
 	earlier(l.sink.next)
 	for c := range l.running {
+		earlier(c.started.Add(quietFor))
 		earlier(c.started.Add(l.cfg.Timeout + stuckGrace))
 	}
 	if l.held > 0 || len(l.kept) > 0 {

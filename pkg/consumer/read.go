@@ -20,10 +20,10 @@ type reading struct {
 	count int // entries to ask for; grows at most twofold with each read that brings as many
 	avg   int // bytes of an entry as last seen
 
-	// A read that has brought something is decoded while the next one is under
-	// way. They arrive in order: each waits for the one before.
+	// A read that has brought much is decoded while the next one is under way. They
+	// arrive in order: each waits for the one before.
 	decoding, decodingBytes int // entries, and their bytes, that have not arrived yet
-	last                    <-chan struct{}
+	last                    <-chan struct{} // closed when the last one of these has; nil: none was that large
 
 	// more: Redis has delivered more than there was room for, it waits on the
 	// connection. Until it is read no pending list is, which would name it.
@@ -112,36 +112,41 @@ func (l *loop) readNew(now time.Time, limit, bytes int) {
 	l.read.busy = true
 	a := l.spare()
 	a.Limit = bytes
-	before, arrived := l.read.last, make(chan struct{})
-	l.read.last = arrived
-	go func() {
+	go l.readInto(a, limit, l.read.last)
+}
+
+// readInto reads, decodes what has come and brings it to the loop, after the read
+// before.
+func (l *loop) readInto(a *arrival, limit int, before <-chan struct{}) {
+	err := guard(func() error { return l.cfg.Source.Read(l.readCtx, &a.Chunk, limit, l.cfg.ReadWait) })
+	if err != nil {
+		a.Reset() // nothing can be told of what is in it
+	}
+	n, size := len(a.Deliveries), 0
+	for i := range a.Deliveries {
+		size += a.Deliveries[i].Size()
+	}
+	many := n >= manyRead // else one turn of the loop serves both
+	if many {
+		arrived := make(chan struct{})
 		defer close(arrived)
-		err := guard(func() error { return l.cfg.Source.Read(l.readCtx, &a.Chunk, limit, l.cfg.ReadWait) })
-		if err != nil {
-			a.Reset() // nothing can be told of what is in it
-		}
-		n, size := len(a.Deliveries), 0
-		for i := range a.Deliveries {
-			size += a.Deliveries[i].Size()
-		}
-		ended := func() { l.readEnded(a, limit, n, size, err) }
-		if n >= manyRead { // else one turn of the loop serves both
-			l.events <- ended
-			ended = nil
-		}
-		l.decode(a)
-		if before != nil {
-			<-before
-		}
 		l.events <- func() {
-			if ended != nil {
-				ended()
-			}
-			if n > 0 {
-				l.newArrived(a, n, size)
-			}
+			l.read.last = arrived
+			l.readEnded(a, limit, n, size, err)
 		}
-	}()
+	}
+	l.decode(a)
+	if before != nil {
+		<-before
+	}
+	l.events <- func() {
+		if !many {
+			l.readEnded(a, limit, n, size, err)
+		}
+		if n > 0 {
+			l.newArrived(a, n, size)
+		}
+	}
 }
 
 // readEnded notes what a read of new entries has come to: n entries, which will
@@ -235,10 +240,7 @@ func (l *loop) separate() bool {
 	if r := l.settle.round; r != nil && len(r.acks) > 0 && !r.apart {
 		return false
 	}
-	l.each(func(it *item) {
-		l.lease++
-		it.lease = l.lease
-	})
+	l.each(func(it *item) { it.lease = l.ownLease() })
 	return true
 }
 
@@ -339,17 +341,18 @@ func (l *loop) arrived(in *arrival, origin stream.Origin) {
 	if in.items[0].Origin == stream.Replayed {
 		source = stream.Replayed
 	}
-	l.lease++
+	together := l.ownLease()
+	together.read = origin == stream.New
 	l.take(in.items, source)
 	bytes := 0
 	var unwanted []*item
 	for i := range in.items {
 		it := &in.items[i]
 		it.Origin = source
+		it.lease = together
 		if origin == stream.Own || origin == stream.Stranded {
-			l.lease++ // listing them has not reset their idle times together
+			it.lease = l.ownLease() // listing them has not reset their idle times together
 		}
-		it.lease = l.lease
 		it.undo = it.Count
 		if origin == stream.New {
 			it.undo--
@@ -379,7 +382,9 @@ func (l *loop) arrived(in *arrival, origin stream.Origin) {
 		}
 	}
 	l.cfg.Telemetry.Filtered.Add(int64(len(unwanted)))
-	l.ack(unwanted...)
+	if len(unwanted) > 0 {
+		l.ack(time.Now(), unwanted...)
+	}
 	l.read.avg = max(bytes/len(in.items), l.read.avg/2, 1)
 }
 

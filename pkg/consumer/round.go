@@ -11,8 +11,8 @@ import (
 
 const (
 	maxAcks      = 10_000 // in one command
-	ackLinger    = 5 * time.Millisecond
-	ackAtOnce    = 64              // do not linger
+	ackLinger    = 25 * time.Millisecond
+	ackAtOnce    = 128             // do not linger
 	maxBurials   = 64              // in one round
 	lettersRetry = 5 * time.Second // next try after the dead letters were full
 )
@@ -101,9 +101,12 @@ func (l *loop) startSettling(now time.Time) {
 // trip, which costs more than the entry itself.
 func (l *loop) canLinger() bool {
 	s := &l.settle
-	return !l.stopping && len(s.acks) > 0 && len(s.acks) < ackAtOnce && 2*l.held < l.capacity() && 2*l.heldBytes < l.cfg.budget() &&
+	return !l.stopping && len(s.acks) > 0 && len(s.acks) < ackAtOnce && l.roomy() &&
 		len(s.lowers)+len(s.raises)+len(s.buries)+len(s.holds) == 0
 }
+
+// roomy reports whether what is held takes up less than half of the room.
+func (l *loop) roomy() bool { return 2*l.held < l.capacity() && 2*l.heldBytes < l.cfg.budget() }
 
 // errUntried is of a part that was not tried, because one before it had failed.
 var errUntried = errors.New("not tried")
@@ -139,14 +142,27 @@ func (r *round) ack(ctx context.Context, s Settler) (err error) {
 	return err
 }
 
-// probesOf picks one of those whose idle times were last reset together.
+// probesOf picks one of those whose idle times were last reset together. Of all
+// that have not been touched since they were read the one that was read first is
+// enough: while nobody could take it over, what was read later is idle for less.
 func (r *round) probesOf(acks []*item) (probes []stream.ID) {
+	var first *item // read
 	seen := int64(-1)
 	for _, it := range acks {
-		if it.lease != seen || r.apart { // neighbours mostly share it; a repeat costs a look-up
-			seen = it.lease
+		switch {
+		case r.apart:
+			probes = append(probes, it.Ref)
+		case it.lease.read:
+			if first == nil || it.lease.number < first.lease.number {
+				first = it
+			}
+		case it.lease.number != seen: // neighbours mostly share it; a repeat costs a look-up
+			seen = it.lease.number
 			probes = append(probes, it.Ref)
 		}
+	}
+	if first != nil {
+		probes = append(probes, first.Ref)
 	}
 	return probes
 }
@@ -258,8 +274,7 @@ func (l *loop) bookHolds(r *round) {
 		}
 		if !errors.Is(r.holdErr, errUntried) {
 			for _, it := range r.touched { // it may have been done for some of them
-				l.lease++
-				it.present().lease = l.lease
+				it.present().lease = l.ownLease()
 			}
 		}
 		return
@@ -296,12 +311,18 @@ func (l *loop) bookHolds(r *round) {
 // renew notes that a round has reset the idle time of an entry, with those of
 // the others that it acted on, unless it was reset by itself since.
 func (l *loop) renew(it *item, r *round) {
-	if r.apart {
-		l.lease++
-		it.lease = l.lease
-		return
+	switch {
+	case r.apart:
+		it.lease = l.ownLease()
+	case it.lease.number < r.lease:
+		it.lease = lease{number: r.lease}
 	}
-	it.lease = max(it.lease, r.lease)
+}
+
+// ownLease is a lease that no entry has yet.
+func (l *loop) ownLease() lease {
+	l.lease++
+	return lease{number: l.lease}
 }
 
 // raised goes on with an entry whose delivery count now includes this delivery.

@@ -68,10 +68,10 @@ func (s *settling) each(visit func(*item)) {
 	}
 }
 
-// ack hands items over that are done.
-func (l *loop) ack(items ...*item) {
+// ack hands items over that are done since a moment.
+func (l *loop) ack(since time.Time, items ...*item) {
 	if len(l.settle.acks) == 0 {
-		l.settle.acksSince = time.Now()
+		l.settle.acksSince = since
 	}
 	for _, it := range items {
 		if !l.dropLost(it) {

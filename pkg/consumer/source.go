@@ -64,7 +64,8 @@ type Settler interface {
 	// Ack acknowledges entries, in one round trip for all. Only entries that
 	// still are this consumer's own are acknowledged; it returns how many were.
 	// probes holds one of refs for each time at which the idle times of some of
-	// refs were reset together (by one Read, Claim or Hold): while each probe is
+	// refs were reset together by one Claim or Hold, and the first of those that
+	// have not been reset since they were read: while each probe is
 	// certainly still ours (pending under our name, its idle time below the
 	// group's claim.min_idle), no other ref can have been claimed, and looking
 	// at the probes is enough. Otherwise every ref is looked at.

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"bytes"
 	"math"
+	"sync"
 	"sync/atomic"
 )
 
@@ -41,7 +43,15 @@ type span struct{ start, end uint16 }
 // ends is where the scalars of a document end, after a zero.
 type ends [maxScalars + 1]uint16
 
-var shapesMade atomic.Int64
+// shared are the shapes of the process by what stands between their scalars, so
+// that a Path meets one shape and not one for each Shapes.
+var shared = struct {
+	mu    sync.Mutex
+	made  int
+	shape map[string]*shape
+}{shape: map[string]*shape{}}
+
+const maxShared = 256
 
 // recognise decodes doc if it has a known shape.
 func (s *Shapes) recognise(e *Event, doc []byte) bool {
@@ -124,7 +134,7 @@ func (s *Shapes) learn(raw []byte) {
 	if len(raw) > maxShape || s.misses&(s.misses-1) != 0 && s.misses&learnEvery != 0 {
 		return
 	}
-	k := newShape(raw)
+	k := shapeOf(raw)
 	if k == nil {
 		return
 	}
@@ -135,10 +145,35 @@ func (s *Shapes) learn(raw []byte) {
 	s.known[0] = k
 }
 
-// newShape takes the shape of a valid document without white space around it; nil
-// when that has too many scalars.
-func newShape(raw []byte) *shape {
-	var scalars []span
+// shapeOf is the shape of a valid document without white space around it; nil when
+// that has too many scalars.
+func shapeOf(raw []byte) *shape {
+	scalars, ok := scalarsOf(raw)
+	if !ok {
+		return nil
+	}
+	var between []byte
+	from := 0
+	for _, sc := range scalars {
+		between = append(append(between, raw[from:sc.start]...), 0) // which stands in no document
+		from = int(sc.end)
+	}
+	between = append(between, raw[from:]...)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	s := shared.shape[string(between)]
+	if s == nil {
+		if len(shared.shape) == maxShared {
+			clear(shared.shape) // those that are in use stay with their users
+		}
+		shared.made++
+		s = &shape{slot: shared.made % keptShapes, doc: bytes.Clone(raw), scalars: scalars}
+		shared.shape[string(between)] = s
+	}
+	return s
+}
+
+func scalarsOf(raw []byte) (scalars []span, ok bool) {
 	for i := 0; i < len(raw); {
 		start := i
 		switch c := raw[i]; {
@@ -154,11 +189,11 @@ func newShape(raw []byte) *shape {
 			continue
 		}
 		if len(scalars) == maxScalars {
-			return nil
+			return nil, false
 		}
 		scalars = append(scalars, span{uint16(start), uint16(i)})
 	}
-	return &shape{slot: int(shapesMade.Add(1)) % keptShapes, doc: append([]byte(nil), raw...), scalars: scalars}
+	return scalars, true
 }
 
 // place is where a path leads in all documents of a shape.

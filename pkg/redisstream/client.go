@@ -92,6 +92,7 @@ type Client struct {
 	tellers sync.Map      // *teller by stream and group
 	shared  sync.Map      // *crowd by script and stream
 	dialing chan struct{} // one element for each reader that connects
+	reading chan struct{} // one element for each large read of a backlog
 
 	ackers     lines        // to acknowledge on
 	plainFrom  int          // entries
@@ -113,7 +114,7 @@ func Open(cfg Config) (*Client, error) {
 	control.ContextTimeoutEnabled = true
 	c := &Client{
 		options: *o, rdb: redis.NewClient(&control), opened: time.Now(), token: rand.Text(), dialing: make(chan struct{}, dialsAtOnce),
-		plainFrom: plainAcks,
+		reading: make(chan struct{}, readsAtOnce), plainFrom: plainAcks,
 	}
 	c.ackers.slots = make(chan struct{}, ackLines)
 	c.ackers.create = func() *line { return &line{options: c.options, name: "fanout:acks", dialing: c.dialing} }

@@ -82,7 +82,39 @@ func whole(err error) bool {
 	return errors.As(err, &answer) || errors.Is(err, errEpoch)
 }
 
+// read reads in turn with the others while there is a backlog, then waits for
+// what is new.
 func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+	if s.behind && s.line.left == 0 {
+		err := s.readInTurn(ctx, c, limit)
+		if err != nil || len(c.Deliveries) > 0 || wait <= 0 {
+			return err
+		}
+	}
+	return s.fetch(ctx, c, limit, wait)
+}
+
+// Large reads that find enough go one after the other, some at once: Redis serves
+// one at a time, and what it has delivered before its turn to be handled only takes
+// memory, there and here. readsAtOnce keep it busy.
+const (
+	largeRead   = 256
+	readsAtOnce = 8
+)
+
+func (s *Source) readInTurn(ctx context.Context, c *stream.Chunk, limit int) error {
+	turns := s.group.client.reading
+	select {
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.fetch(ctx, c, limit, 0)
+}
+
+// fetch takes what the last answer has left, or asks for more.
+func (s *Source) fetch(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
 	l := &s.line
 	if l.left == 0 {
 		if err := s.ask(ctx, limit, wait); err != nil {
@@ -98,6 +130,7 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time
 			return err
 		}
 		l.since = time.Now()
+		s.behind = l.left >= max(limit, largeRead)
 		if said != "" {
 			if err := s.takeEpoch(); err != nil && !whole(err) {
 				return err

@@ -16,8 +16,9 @@ type Source struct {
 	consumer string
 	epoch    string
 
-	line  line // the reading goroutine's
-	talks talks
+	line   line // the reading goroutine's
+	behind bool // the last large read has brought all that it asked for
+	talks  talks
 }
 
 // Source returns the view of one consumer. Deliveries carry epoch. It does no
