@@ -244,7 +244,7 @@ func timings(m *manifest.Manifest) []Finding {
 			findings = append(findings, named(g.Name, warn(check, fmt.Sprintf("set claim.min_idle to %s or more", leastIdle),
 				"claim.min_idle is %s: a pause of the process or of Redis of that length lets others handle the same entries", g.Claim.MinIdle)))
 		}
-		if held := g.Timeout + g.Batch.Linger; held >= g.Claim.MinIdle {
+		if held := g.Timeout + g.Batch.Linger.Wait(); held >= g.Claim.MinIdle {
 			findings = append(findings, named(g.Name, warn(check, fmt.Sprintf("set claim.min_idle to more than %s", held),
 				"timeout and batch.linger make %s, and claim.min_idle is %s: what is handled stays ours only as long as Redis can be reached", held, g.Claim.MinIdle)))
 		}

@@ -88,7 +88,7 @@ func TestTimings(t *testing.T) {
 		{"long drain", func(g *manifest.Group) { g.DrainTimeout = 26 * time.Second }, []string{"warn Kubernetes"}},
 		{"longer drain", func(g *manifest.Group) { g.DrainTimeout = 2 * time.Minute }, []string{"warn Kubernetes", "warn systemd"}},
 		{"short min_idle", func(g *manifest.Group) { g.Timeout, g.Claim.MinIdle = time.Second, 5*time.Second }, []string{"warn claim.min_idle is 5s"}},
-		{"long linger", func(g *manifest.Group) { g.Batch.Linger = 30 * time.Second }, []string{"warn timeout and batch.linger make 1m0s"}},
+		{"long linger", func(g *manifest.Group) { g.Batch.Linger = manifest.Linger(30 * time.Second) }, []string{"warn timeout and batch.linger make 1m0s"}},
 	} {
 		got := timings(&manifest.Manifest{Groups: []manifest.Group{group(test.change)}})
 		if len(got) != len(test.want) {

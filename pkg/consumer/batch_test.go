@@ -217,3 +217,41 @@ func TestIntake(t *testing.T) {
 		}
 	}
 }
+
+// TestReadsApart: under live traffic a read waits for company, so that there are
+// fewer; a backlog is not kept waiting, and nothing waits for longer than that.
+func TestReadsApart(t *testing.T) {
+	bubble(t, func(r *rig) {
+		const apart, backlog = 20 * time.Millisecond, 5000
+		h := &recorder{}
+		ids := r.add(backlog)
+		r.start("c-0", h, func(cfg *config) { cfg.ReadsApart, cfg.BatchSize, cfg.Concurrency = apart, 100, 1 })
+		time.Sleep(time.Millisecond)
+		handled := 0
+		for _, call := range h.all() {
+			handled += len(call.ids)
+		}
+		if handled != backlog {
+			t.Errorf("%d are handled after a millisecond, want the backlog of %d", handled, backlog)
+		}
+		time.Sleep(time.Second)
+		before := len(h.all())
+		for range 100 {
+			ids = append(ids, r.add(1)...)
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if n := len(h.all()) - before; n < 4 || n > 10 {
+			t.Errorf("%d calls in 100 ms of live traffic, want one in each %s", n, apart)
+		}
+		added := time.Now()
+		id := r.add(1)[0]
+		time.Sleep(time.Second)
+		for _, call := range h.of(id) {
+			if took := call.began.Sub(added); took > 0 {
+				t.Errorf("an entry alone waited for %s", took)
+			}
+		}
+		r.wantAcked(append(ids, id)...)
+	})
+}

@@ -17,12 +17,13 @@ import (
 // others have left behind, what is new.
 type reading struct {
 	busy  bool
-	count int // entries to ask for; grows at most twofold with each read that brings as many
-	avg   int // bytes of an entry as last seen
+	next  time.Time // no new entries are read before this; zero: at any time
+	count int       // entries to ask for; grows at most twofold with each read that brings as many
+	avg   int       // bytes of an entry as last seen
 
 	// A read that has brought much is decoded while the next one is under way. They
 	// arrive in order: each waits for the one before.
-	decoding, decodingBytes int // entries, and their bytes, that have not arrived yet
+	decoding, decodingBytes int             // entries, and their bytes, that have not arrived yet
 	last                    <-chan struct{} // closed when the last one of these has; nil: none was that large
 
 	// more: Redis has delivered more than there was room for, it waits on the
@@ -103,7 +104,7 @@ func (l *loop) completes(room int) bool {
 
 // readNew reads new entries. It blocks in a goroutine of its own.
 func (l *loop) readNew(now time.Time, limit, bytes int) {
-	if now.Before(l.read.ofNew.until) {
+	if now.Before(l.read.ofNew.until) || now.Before(l.read.next) && !l.read.more {
 		return
 	}
 	if l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()) {
@@ -167,6 +168,8 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 		l.readRest()
 	case n == limit && !l.read.more:
 		l.read.count = max(l.read.count, min(2*limit, l.readMost()))
+	case n > 0 && l.cfg.ReadsApart > 0:
+		l.read.next = time.Now().Add(l.cfg.ReadsApart)
 	}
 }
 

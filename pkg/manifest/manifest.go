@@ -105,9 +105,9 @@ type Payload struct {
 
 // Batch bounds the batches of a group.
 type Batch struct {
-	Size   int           `yaml:"size" default:"256" min:"1" max:"100000" doc:"entries in a batch at most"`
-	Bytes  Size          `yaml:"bytes" default:"4MiB" min:"1KiB" max:"1GiB" doc:"bytes in a batch at most; a larger entry is a batch of its own"`
-	Linger time.Duration `yaml:"linger" default:"0s" min:"0s" max:"1m" doc:"how long to wait for a batch to fill"`
+	Size   int    `yaml:"size" default:"256" min:"1" max:"100000" doc:"entries in a batch at most"`
+	Bytes  Size   `yaml:"bytes" default:"4MiB" min:"1KiB" max:"1GiB" doc:"bytes in a batch at most; a larger entry is a batch of its own"`
+	Linger Linger `yaml:"linger" default:"0s" max:"1m" doc:"how long to wait for a batch to fill; auto: under live traffic reads are a millisecond apart"`
 }
 
 // Retry is the policy of a group.

@@ -95,10 +95,13 @@ func TestEverything(t *testing.T) {
 	if diff := cmp.Diff(&logConfig{Level: "warn", Fields: wantFields}, m.Groups[1].Handler.Config); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
-	if b := m.Groups[1].Batch; b.Size != 10 || b.Linger != 5*time.Millisecond {
+	if b := m.Groups[1].Batch; b.Size != 10 || b.Linger.Wait() != 5*time.Millisecond {
 		t.Errorf("batch by alias = %+v", b)
 	}
 	hook := m.Groups[3]
+	if hook.Batch.Linger != manifest.LingerAuto || hook.Batch.Size != 1 {
+		t.Errorf("batch of its own = %+v", hook.Batch)
+	}
 	want := &webhookConfig{
 		URL: "https://example.test/a/b$c?d=$1", Secret: "whsec_c2VjcmV0c2VjcmV0", Timeout: 10 * time.Second,
 		Headers: []header{{"X-Key", "hunter2hunter2"}, {"X-Two", "2"}},

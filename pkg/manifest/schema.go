@@ -137,11 +137,18 @@ func (f *field) limits(t reflect.Type) string {
 	return f.min + " to " + f.max
 }
 
+// durationPattern is what time.ParseDuration reads, without a minus.
+const durationPattern = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^0$`
+
 // scalarSchema is implemented by the types of values that read their own text.
 type scalarSchema interface{ schema() object }
 
 func (Size) schema() object {
 	return anyOf(object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": `^[0-9]+(B|KiB|MiB|GiB)?$`})
+}
+
+func (Linger) schema() object {
+	return anyOf(object{"const": 0}, object{"type": "string", "pattern": "^auto$|" + durationPattern})
 }
 
 func (Start) schema() object {
@@ -165,7 +172,7 @@ func (f *field) shape(t reflect.Type, defaults bool) object {
 		}
 		return object{"type": []string{"string", "number", "boolean"}}
 	case t == durationType:
-		return anyOf(object{"const": 0}, object{"type": "string", "pattern": `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^0$`})
+		return anyOf(object{"const": 0}, object{"type": "string", "pattern": durationPattern})
 	case isStruct(t):
 		return structSchema(t, defaults)
 	}

@@ -50,6 +50,55 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Linger is how long a batch waits to fill, or LingerAuto.
+type Linger time.Duration
+
+// LingerAuto waits before reads and not before calls: under live traffic, when a
+// read has brought some entries but not all that it asked for, the next one begins
+// a millisecond later. A backlog and a group with nothing to do wait for nothing.
+const LingerAuto Linger = -1
+
+// Wait is how long a batch waits to fill.
+func (l Linger) Wait() time.Duration { return max(0, time.Duration(l)) }
+
+// Apart is how far apart reads are under live traffic at least.
+func (l Linger) Apart() time.Duration {
+	if l == LingerAuto {
+		return time.Millisecond
+	}
+	return 0
+}
+
+// String gives the form that UnmarshalText reads.
+func (l Linger) String() string {
+	if l == LingerAuto {
+		return "auto"
+	}
+	return short(time.Duration(l))
+}
+
+// MarshalText is [Linger.String].
+func (l Linger) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+var errLinger = errors.New("want auto, or a duration such as 5ms or 1s")
+
+// UnmarshalText reads "auto" or a duration.
+func (l *Linger) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*l = LingerAuto
+		return nil
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil {
+		return errLinger
+	}
+	if d < 0 {
+		return errNegative
+	}
+	*l = Linger(d)
+	return nil
+}
+
 // StartKind is the form of a Start.
 type StartKind uint8
 

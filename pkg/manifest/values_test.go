@@ -31,6 +31,26 @@ func TestSize(t *testing.T) {
 	}
 }
 
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct{ wait, apart time.Duration }{
+		"0": {}, "0s": {}, "5ms": {wait: 5 * time.Millisecond}, "1m": {wait: time.Minute}, "auto": {apart: time.Millisecond},
+	} {
+		var l, again Linger
+		if err := l.UnmarshalText([]byte(text)); err != nil || l.Wait() != want.wait || l.Apart() != want.apart {
+			t.Errorf("%s: waits %s and %s, %v; want %+v", text, l.Wait(), l.Apart(), err, want)
+		}
+		if err := again.UnmarshalText([]byte(l.String())); err != nil || again != l {
+			t.Errorf("%s prints as %s, which is %v, %v", text, l, again, err)
+		}
+	}
+	for _, text := range []string{"", "Auto", "automatic", "5", "-1s", "-1ns", "1 s"} {
+		if err := new(Linger).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is a linger", text)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2025, 11, 23, 0, 0, 0, 0, time.UTC)
