@@ -40,7 +40,7 @@ func (s *Source) ackOnLine(ctx context.Context, probes, refs []stream.ID) (acked
 		return 0, false, nil
 	}
 	defer c.ackers.give(l)
-	l.dropClosed()
+	l.dropClosed(time.Second)
 	if err := l.connect(ctx); err != nil {
 		return 0, false, nil //nolint:nilerr // the library will say it
 	}

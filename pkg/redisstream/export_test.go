@@ -43,11 +43,26 @@ func (s *Source) AckPlainly(ctx context.Context, probes, refs []stream.ID, betwe
 	return s.ackWatched(l, refs)
 }
 
+// RestLine makes the reader's line look as if it had not been used for long.
+func (s *Source) RestLine() { s.line.used = time.Time{} }
+
 // RestAckLines makes idle lines of acknowledgements look as if they had been so for long.
 func (c *Client) RestAckLines() {
 	c.ackers.mu.Lock()
 	defer c.ackers.mu.Unlock()
 	for _, l := range c.ackers.idle {
 		l.used = time.Time{}
+	}
+}
+
+// KeepTurns takes all turns of large reads, until they are released.
+func (c *Client) KeepTurns() (release func()) {
+	for range readsAtOnce {
+		c.reading <- struct{}{}
+	}
+	return func() {
+		for range readsAtOnce {
+			<-c.reading
+		}
 	}
 }

@@ -68,7 +68,8 @@ type Group struct {
 	hostKey       string // the right of a host to run it
 	untakenKey    string // see ackPlainly
 
-	teller *teller
+	teller  *teller
+	lookout *lookout
 
 	mu        sync.Mutex // guards what follows
 	epoch     string     // as last seen; "" before Ensure
@@ -103,6 +104,7 @@ func (c *Client) Group(cfg GroupConfig) *Group {
 		hostKey:       prefix + "host:" + cfg.Group,
 		untakenKey:    prefix + "untaken:" + cfg.Group,
 		teller:        t.(*teller),
+		lookout:       newLookout(),
 	}
 }
 

@@ -97,17 +97,14 @@ func (l *line) connect(ctx context.Context) error {
 	return nil
 }
 
-// After unusedLine without a conversation the connection may have been closed by
-// Redis (its timeout, CLIENT KILL, a restart): that is looked at for up to glance.
-const (
-	unusedLine = time.Second
-	glance     = time.Millisecond
-)
+// glance is how long it takes to see whether a connection was closed.
+const glance = time.Millisecond
 
-// dropClosed gives a connection up that was closed while it was not used, which
-// would otherwise fail the next conversation.
-func (l *line) dropClosed() {
-	if l.lib == nil || time.Since(l.used) < unusedLine {
+// dropClosed gives the connection up if it has not been used for so long and was
+// closed meanwhile (by the server's timeout, CLIENT KILL, a restart), which would
+// fail the next conversation.
+func (l *line) dropClosed(unused time.Duration) {
+	if l.lib == nil || time.Since(l.used) < unused {
 		return
 	}
 	err := l.net.SetReadDeadline(time.Now().Add(glance))

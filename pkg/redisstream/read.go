@@ -91,7 +91,24 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time
 			return err
 		}
 	}
-	return s.fetch(ctx, c, limit, wait)
+	if s.line.left > 0 || wait <= 0 {
+		return s.fetch(ctx, c, limit, wait)
+	}
+	return s.lookOut(ctx, c, limit, wait)
+}
+
+// lookOut waits in Redis if nobody else of the group and this process does.
+func (s *Source) lookOut(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+	end, place := time.Now().Add(wait), s.group.lookout
+	goOn, taken := place.take(ctx, s.timer, s.block(wait))
+	if !goOn {
+		return ctx.Err()
+	}
+	if taken {
+		place.occupy()
+		defer place.leave()
+	}
+	return s.fetch(ctx, c, limit, max(time.Until(end), time.Millisecond))
 }
 
 // Large reads that find enough go one after the other, some at once: Redis serves
@@ -130,6 +147,7 @@ func (s *Source) fetch(ctx context.Context, c *stream.Chunk, limit int, wait tim
 			return err
 		}
 		l.since = time.Now()
+		l.used = l.since
 		s.behind = l.left >= max(limit, largeRead)
 		if said != "" {
 			if err := s.takeEpoch(); err != nil && !whole(err) {
@@ -162,6 +180,7 @@ const entryBytes = 64
 // ask sends the read, and with it asks for the epoch of the stream.
 func (s *Source) ask(ctx context.Context, limit int, wait time.Duration) error {
 	l := &s.line
+	l.dropClosed(5 * longBlock) // it may have been others' turn
 	if err := l.connect(ctx); err != nil {
 		return err
 	}

@@ -183,10 +183,11 @@ func TestReadWithLostReply(t *testing.T) {
 }
 
 // proxy passes connections on. Where it is to lose the next reply it hangs up
-// instead of passing that one.
+// instead of passing that one; where it is to keep it, nothing comes any more.
 type proxy struct {
 	addr     string
 	loseNext atomic.Bool
+	keepNext atomic.Bool
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -224,7 +225,12 @@ func newProxy(t *testing.T, target string) *proxy {
 				}
 			}
 			go pass(up, down, func() bool { return false })
-			go pass(down, up, func() bool { return p.loseNext.CompareAndSwap(true, false) })
+			go pass(down, up, func() bool {
+				if p.keepNext.CompareAndSwap(true, false) {
+					<-t.Context().Done()
+				}
+				return p.loseNext.CompareAndSwap(true, false)
+			})
 		}
 	}()
 	return p

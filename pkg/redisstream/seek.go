@@ -48,8 +48,8 @@ func (e *AtWorkError) Error() string {
 }
 
 // Quiet is how long a consumer of the group may be silent though it is at work:
-// it touches what it holds at a third of the group's MinIdle, and reads every
-// other second where it holds nothing.
+// it touches what it holds at a third of the group's MinIdle, and one of those in a
+// process that hold nothing reads every other second.
 func (g *Group) Quiet() time.Duration { return g.cfg.MinIdle/3 + 5*time.Second }
 
 // Seek moves the group, and with it its checkpoint. What is pending stays so.

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"strings"
+	"time"
 
 	"example.com/fanout/pkg/stream"
 )
@@ -16,15 +17,17 @@ type Source struct {
 	consumer string
 	epoch    string
 
-	line   line // the reading goroutine's
-	behind bool // the last large read has brought all that it asked for
+	line   line        // the reading goroutine's, as what follows
+	behind bool        // the last large read has brought all that it asked for
+	timer  *time.Timer // of a wait for others; not running
 	talks  talks
 }
 
 // Source returns the view of one consumer. Deliveries carry epoch. It does no
 // I/O; Redis makes the consumer when it first reads.
 func (g *Group) Source(consumer, epoch string) *Source {
-	s := &Source{group: g, consumer: consumer, epoch: epoch}
+	s := &Source{group: g, consumer: consumer, epoch: epoch, timer: time.NewTimer(0)}
+	s.timer.Stop()
 	s.line.options, s.line.name, s.line.dialing = g.client.options, clientName(g.cfg.Group, consumer), g.client.dialing
 	return s
 }
