@@ -10,10 +10,13 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver that fanout uses
+	"modernc.org/sqlite" // the driver that fanout uses
 
 	"example.com/fanout/pkg/exchange"
 )
+
+// storeBatch is how many entries sql and window ask for.
+const storeBatch = 2000
 
 // runBare writes what a group of fanout has written, with the same driver, the
 // same tables, the same pragmas, batches of the same size and the same kind of
@@ -61,6 +64,7 @@ func runBare(args []string) error {
 }
 
 func openBare(name string) (*sql.DB, error) {
+	_, _ = sqlite.Fdatasync(true) // as fanout does
 	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=page_size(8192)&_journal_mode=WAL&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
 	if err == nil {
 		db.SetMaxOpenConns(1)
@@ -146,7 +150,7 @@ func rowBatches(source, target *sql.DB, table string, entries int) ([]func(*sql.
 	in := newInserter(target, table, columns, identity, " ON CONFLICT DO NOTHING")
 	var batches []func(*sql.Tx) error
 	for len(rows) > 0 {
-		part := rows[:min(batchSize*width, len(rows))]
+		part := rows[:min(storeBatch*width, len(rows))]
 		rows = rows[len(part):]
 		if err := in.prepare(part); err != nil {
 			return nil, err
@@ -196,7 +200,7 @@ func windowBatches(source, target *sql.DB, skip, entries int) ([]func(*sql.Tx) e
 	}
 	var batches []func(*sql.Tx) error
 	for len(seen) > 0 {
-		part := seen[:min(2*batchSize, len(seen))]
+		part := seen[:min(2*storeBatch, len(seen))]
 		seen = seen[len(part):]
 		touched := map[string]bool{}
 		var keys, rows []any

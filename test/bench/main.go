@@ -50,7 +50,7 @@ func parseOptions(args []string, errors io.Writer) (o options, err error) {
 	f.IntVar(&o.entries, "entries", 1_000_000, "trades in the stream")
 	f.IntVar(&o.deliveries, "deliveries", 3_000_000, "of one run at most; many groups then read the last entries alone")
 	f.IntVar(&o.rounds, "rounds", 5, "rounds, in which the contenders take turns")
-	f.IntVar(&o.storeEntries, "store-entries", 300_000, "trades that go into stores")
+	f.IntVar(&o.storeEntries, "store-entries", 1_000_000, "trades that go into stores")
 	f.IntVar(&o.rate, "rate", 5000, "entries a second of the live runs")
 	f.DurationVar(&o.live, "live", 10*time.Second, "length of a live run")
 	f.DurationVar(&o.idle, "idle", 30*time.Second, "length of the idle run")

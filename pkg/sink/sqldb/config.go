@@ -100,7 +100,7 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 
 // Prefers implements [handler.Preferrer]: a commit waits for the disk, whatever
 // the size of the batch.
-func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 1000} }
+func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 2000} }
 
 // Repeats implements [handler.Repeater].
 func (c *Config) Repeats() handler.Repetition {
@@ -124,7 +124,7 @@ func (c *Config) Preview(_ handler.Env, d *handler.Delivery) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := fields.appendTo(nil, d)
+	values, err := fields.appendTo(nil, d, new(texts))
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestFactory(t *testing.T) {
 	}
 	var _ handler.Previewer = c
 	var _ handler.Redirecter = c
-	if p := c.Prefers(); p.BatchSize != 1000 || p.Concurrency != 0 {
+	if p := c.Prefers(); p.BatchSize != 2000 || p.Concurrency != 0 {
 		t.Errorf("prefers %+v", p)
 	}
 }

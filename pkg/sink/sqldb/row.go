@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"fmt"
+	"strings"
 
 	"example.com/fanout/pkg/event"
 	"example.com/fanout/pkg/handler"
@@ -35,7 +36,7 @@ func (c *Config) fields() (fields, error) {
 
 // appendTo appends the values of the delivery's row to args. Its errors are
 // about the delivery and permanent.
-func (l fields) appendTo(args []any, d *handler.Delivery) ([]any, error) {
+func (l fields) appendTo(args []any, d *handler.Delivery, t *texts) ([]any, error) {
 	for i := range l {
 		v, ok := d.Event.Lookup(l[i].path)
 		null := !ok || v.Kind() == event.Null
@@ -46,7 +47,7 @@ func (l fields) appendTo(args []any, d *handler.Delivery) ([]any, error) {
 			args = append(args, nil)
 			continue
 		}
-		args = append(args, exact(v))
+		args = append(args, exact(v, t))
 	}
 	return args, nil
 }
@@ -62,7 +63,7 @@ func absence(found bool) string {
 // a loss: integers of 64 bits as integers, all other numbers as the text that
 // was published, never as a float; booleans as 0 and 1, strings as text,
 // objects and arrays as JSON text.
-func exact(v event.Value) any {
+func exact(v event.Value, t *texts) any {
 	switch v.Kind() {
 	case event.Number:
 		if n, err := v.Int64(); err == nil {
@@ -74,5 +75,37 @@ func exact(v event.Value) any {
 		}
 		return int64(0)
 	}
-	return v.Text()
+	return t.keep(v.AppendText(t.scratch[:0]))
+}
+
+// texts makes strings of which many share a piece of memory. A batch of rows has
+// thousands of them.
+type texts struct {
+	piece   strings.Builder
+	scratch []byte
+}
+
+// textPiece is the size of a piece, in bytes.
+const textPiece = 32 << 10
+
+// keep returns text as a string. It makes scratch of it.
+func (t *texts) keep(text []byte) string {
+	t.scratch = text
+	if t.piece.Cap()-t.piece.Len() < len(text) {
+		t.piece = strings.Builder{} // the old piece lives as long as a string of it
+		t.piece.Grow(max(textPiece, len(text)))
+	}
+	begin := t.piece.Len()
+	t.piece.Write(text)
+	return t.piece.String()[begin:]
+}
+
+// drop lets go of what a large text has made.
+func (t *texts) drop() {
+	if t.piece.Cap() > textPiece {
+		t.piece = strings.Builder{}
+	}
+	if cap(t.scratch) > textPiece {
+		t.scratch = nil
+	}
 }

@@ -44,6 +44,7 @@ const shared = 2
 // rows are the rows of one batch, ready to be inserted.
 type rows struct {
 	args  []any // of all runs
+	texts texts // what the strings in args are made of
 	index []int // of the delivery that each row came from
 	runs  []run
 }
@@ -108,7 +109,7 @@ func (s *sink) Handle(ctx context.Context, batch *handler.Batch) error {
 			r.args = append(r.args, s.group, epoch)
 		}
 		begin := len(r.args)
-		args, err := s.fields.appendTo(append(r.args, d.ID.String()), d)
+		args, err := s.fields.appendTo(append(r.args, r.texts.keep(d.ID.Append(r.texts.scratch[:0]))), d, &r.texts)
 		if err != nil {
 			failed.Fail(i, err)
 			clear(args[begin:])
@@ -183,6 +184,7 @@ func (s *sink) Empty(ctx context.Context) error {
 // put gives scratch space back without the values, which may be large.
 func (s *sink) put(r *rows) {
 	clear(r.args)
+	r.texts.drop()
 	r.args, r.index, r.runs = r.args[:0], r.index[:0], r.runs[:0]
 	s.scratch.Put(r)
 }

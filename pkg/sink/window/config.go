@@ -127,7 +127,7 @@ func (c *Config) New(env handler.Env) (handler.Handler, error) {
 
 // Prefers implements [handler.Preferrer]: a commit waits for the disk, whatever
 // the size of the batch.
-func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 1000} }
+func (c *Config) Prefers() handler.Preferences { return handler.Preferences{BatchSize: 2000} }
 
 // Repeats implements [handler.Repeater].
 func (c *Config) Repeats() handler.Repetition {

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync"
 
 	"modernc.org/sqlite"
 )
@@ -16,7 +17,13 @@ import (
 // time that a batch of rows takes, and nobody else can write meanwhile.
 type connector struct{ driver.Connector }
 
+// syncData has commits wait with fdatasync, as the SQLite of every Linux
+// distribution does. What fsync writes besides are the file's times; a commit is
+// as safe without them. Where there is no fdatasync it stays with fsync.
+var syncData = sync.OnceFunc(func() { _, _ = sqlite.Fdatasync(true) })
+
 func openDB(name string) (*sql.DB, error) {
+	syncData()
 	inner, err := sqlite.NewConnector(name)
 	if err != nil {
 		return nil, err
