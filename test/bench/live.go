@@ -13,14 +13,13 @@ import (
 	"example.com/fanout/test/bench/probe"
 )
 
-const (
-	liveStream = "bench_live"
-	liveGroups = 3
-)
+const liveStream = "bench_live"
 
 // lived is what one run at a fixed rate has shown.
 type lived struct {
 	probe.Latency         // microseconds, over all groups
+	P50Ratio      float64 `json:"p50_to_limit"` // of the same round
+	P99Ratio      float64 `json:"p99_to_limit"`
 	Client        float64 `json:"client_busy"` // share of one core
 	Server        float64 `json:"server_busy"`
 }
@@ -34,6 +33,8 @@ type liveSeries struct {
 	P90       spread  `json:"p90_us"`
 	P99       spread  `json:"p99_us"`
 	Max       spread  `json:"max_us"`
+	P50Ratio  spread  `json:"p50_to_limit"`
+	P99Ratio  spread  `json:"p99_to_limit"`
 	Client    spread  `json:"client_busy"`
 	Server    spread  `json:"server_busy"`
 	Rounds    []lived `json:"rounds"`
@@ -44,33 +45,51 @@ type liveSeries struct {
 // code (in fanout the handler, behind payload and where) has them.
 func (b *bench) live(ctx context.Context) ([]*liveSeries, error) {
 	var all []*liveSeries
-	for _, who := range contenders {
-		all = append(all, &liveSeries{Contender: who, Groups: liveGroups, PerSecond: b.opts.rate})
-	}
-	for round := range b.opts.rounds {
-		for i := range all {
-			s := all[(i+round)%len(all)]
-			l, err := b.liveRun(ctx, s.Contender)
-			if err != nil {
-				return nil, fmt.Errorf("%s live: %w", s.Contender, err)
-			}
-			s.Rounds = append(s.Rounds, l)
-			b.say("live, round %d: %s p50 %.0f us, p99 %.0f us\n", round+1, s.Contender, l.P50, l.P99)
+	for _, groups := range b.opts.groups {
+		rate := max(1, min(b.opts.rate, b.opts.liveDeliveries/groups))
+		of := map[string]*liveSeries{}
+		for _, who := range contenders {
+			of[who] = &liveSeries{Contender: who, Groups: groups, PerSecond: rate}
+			all = append(all, of[who])
 		}
-	}
-	for _, s := range all {
-		s.P50 = collect(s.Rounds, func(l lived) float64 { return l.P50 })
-		s.P90 = collect(s.Rounds, func(l lived) float64 { return l.P90 })
-		s.P99 = collect(s.Rounds, func(l lived) float64 { return l.P99 })
-		s.Max = collect(s.Rounds, func(l lived) float64 { return l.Max })
-		s.Client = collect(s.Rounds, func(l lived) float64 { return l.Client })
-		s.Server = collect(s.Rounds, func(l lived) float64 { return l.Server })
+		for round := range b.opts.rounds {
+			results := map[string]lived{}
+			for i := range contenders {
+				who := contenders[(i+round)%len(contenders)]
+				l, err := b.liveRun(ctx, who, groups, rate)
+				if err != nil {
+					return nil, fmt.Errorf("%s live with %d groups: %w", who, groups, err)
+				}
+				results[who] = l
+			}
+			limit := results[theLimit]
+			for who, l := range results {
+				l.P50Ratio, l.P99Ratio = l.P50/limit.P50, l.P99/limit.P99
+				of[who].Rounds = append(of[who].Rounds, l)
+			}
+			b.say("live, %d groups, round %d: p50 and p99 of limit %.0f and %.0f us, fanout %.2f and %.2f of it, go-redis %.2f and %.2f\n", groups, round+1,
+				limit.P50, limit.P99, results[ours].P50/limit.P50, results[ours].P99/limit.P99, results[typed].P50/limit.P50, results[typed].P99/limit.P99)
+		}
+		for _, who := range contenders {
+			of[who].sum()
+		}
 	}
 	return all, nil
 }
 
-func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
-	j := job{stream: liveStream, groups: names(liveGroups), live: true}
+func (s *liveSeries) sum() {
+	s.P50 = collect(s.Rounds, func(l lived) float64 { return l.P50 })
+	s.P90 = collect(s.Rounds, func(l lived) float64 { return l.P90 })
+	s.P99 = collect(s.Rounds, func(l lived) float64 { return l.P99 })
+	s.Max = collect(s.Rounds, func(l lived) float64 { return l.Max })
+	s.P50Ratio = collect(s.Rounds, func(l lived) float64 { return l.P50Ratio })
+	s.P99Ratio = collect(s.Rounds, func(l lived) float64 { return l.P99Ratio })
+	s.Client = collect(s.Rounds, func(l lived) float64 { return l.Client })
+	s.Server = collect(s.Rounds, func(l lived) float64 { return l.Server })
+}
+
+func (b *bench) liveRun(ctx context.Context, who string, groups, rate int) (l lived, err error) {
+	j := job{stream: liveStream, groups: names(groups), live: true}
 	dir, drop, err := b.folder()
 	if err != nil {
 		return l, err
@@ -90,7 +109,7 @@ func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
 	}
 	defer client.kill()
 	if who == ours && b.opts.profiles != "" {
-		defer b.profile(ctx, "live")()
+		defer b.profile(ctx, fmt.Sprintf("live-%d-groups", groups))()
 	}
 	out, err := newPublisher(b.server.addr, liveStream)
 	if err != nil {
@@ -98,22 +117,22 @@ func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
 	}
 	defer out.close()
 	x := exchange.New(exchange.Config{Seed: seed})
-	warm := max(1, int(min(b.opts.live/5, time.Second).Seconds()*float64(b.opts.rate)))
-	if err := pace(out, x, b.opts.rate, 1, false); err != nil {
+	warm := max(1, int(min(b.opts.live/5, time.Second).Seconds()*float64(rate)))
+	if err := pace(out, x, rate, 1, false); err != nil {
 		return l, err
 	}
-	if _, err := b.follow(ctx, client, liveStream, 0, liveGroups); err != nil { // all groups read
+	if _, err := b.follow(ctx, client, liveStream, 0, int64(groups)); err != nil { // all groups read
 		return l, err
 	}
-	if err := pace(out, x, b.opts.rate, warm-1, false); err != nil {
+	if err := pace(out, x, rate, warm-1, false); err != nil {
 		return l, err
 	}
 	from, err := b.look(ctx, client, liveStream, 0)
 	if err != nil {
 		return l, err
 	}
-	n := int(b.opts.live.Seconds() * float64(b.opts.rate))
-	if err := pace(out, x, b.opts.rate, n, true); err != nil {
+	n := int(b.opts.live.Seconds() * float64(rate))
+	if err := pace(out, x, rate, n, true); err != nil {
 		return l, err
 	}
 	to, err := b.look(ctx, client, liveStream, 0)
@@ -123,7 +142,7 @@ func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
 	if err := b.server.added(ctx, out, liveStream, int64(warm+n)); err != nil {
 		return l, err
 	}
-	if _, err := b.follow(ctx, client, liveStream, 0, int64(liveGroups*(warm+n))); err != nil {
+	if _, err := b.follow(ctx, client, liveStream, 0, int64(groups*(warm+n))); err != nil {
 		return l, err
 	}
 	if err := client.stop(); err != nil {
@@ -136,7 +155,7 @@ func (b *bench) liveRun(ctx context.Context, who string) (l lived, err error) {
 	if err := json.Unmarshal(text, &l.Latency); err != nil {
 		return l, fmt.Errorf("read the latency: %w", err)
 	}
-	if want := liveGroups * n; l.Count != want {
+	if want := groups * n; l.Count != want {
 		return l, fmt.Errorf("%d deliveries were measured, want %d", l.Count, want)
 	}
 	seconds := to.at.Sub(from.at).Seconds()

@@ -30,7 +30,7 @@ import (
 )
 
 type options struct {
-	entries, deliveries, rounds, storeEntries, rate, many int
+	entries, deliveries, rounds, storeEntries, rate, liveDeliveries, many int
 	live, idle                                            time.Duration
 	groups                                                []int
 	only                                                  []string
@@ -52,6 +52,7 @@ func parseOptions(args []string, errors io.Writer) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 5, "rounds, in which the contenders take turns")
 	f.IntVar(&o.storeEntries, "store-entries", 1_000_000, "trades that go into stores")
 	f.IntVar(&o.rate, "rate", 5000, "entries a second of the live runs")
+	f.IntVar(&o.liveDeliveries, "live-deliveries", 50_000, "a second of a live run at most; many groups then get fewer entries")
 	f.DurationVar(&o.live, "live", 10*time.Second, "length of a live run")
 	f.DurationVar(&o.idle, "idle", 30*time.Second, "length of the idle run")
 	f.IntVar(&o.many, "many", 0, "also start and stop this many groups, such as 1000")
@@ -80,7 +81,7 @@ func parseOptions(args []string, errors io.Writer) (o options, err error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("%q is no flag", f.Arg(0))
 	}
-	if o.entries < batchSize || o.rounds < 1 || o.rate < 1 || o.storeEntries < 1 || o.deliveries < 1 || o.profileSeconds < 1 {
+	if o.entries < batchSize || o.rounds < 1 || o.rate < 1 || o.liveDeliveries < 1 || o.storeEntries < 1 || o.deliveries < 1 || o.profileSeconds < 1 {
 		return o, fmt.Errorf("-entries must be %d or more, the other numbers 1 or more", batchSize)
 	}
 	for part := range strings.SplitSeq(*only, ",") {

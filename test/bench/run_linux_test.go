@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	opts, err := parseOptions([]string{
-		"-entries", "2000", "-rounds", "1", "-groups", "1,2", "-deliveries", "2000", "-store-entries", "1500", "-rate", "1000",
+		"-entries", "2000", "-rounds", "1", "-groups", "1,2", "-deliveries", "2000", "-store-entries", "1500", "-rate", "1000", "-live-deliveries", "1000",
 		"-dir", dir, "-json", filepath.Join(dir, "out", "bench.json"), "-svg", filepath.Join(dir, "out", "bench.svg"), "-many", "5",
 	}, t.Output())
 	if err != nil {
@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	}
 	opts.live, opts.idle = 200*time.Millisecond, 10*time.Millisecond
 	r, text, _ := measure(t, opts)
-	if len(r.Deliveries) != 2*len(contenders) || len(r.Live) != len(contenders) || len(r.Stores) != 5 || r.Idle == nil || r.Crowd == nil {
+	if len(r.Deliveries) != 2*len(contenders) || len(r.Live) != 2*len(contenders) || len(r.Stores) != 5 || r.Idle == nil || r.Crowd == nil {
 		t.Errorf("something was not measured:\n%s", text)
 	}
 	for _, s := range r.Deliveries {
@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	for _, s := range r.Live {
-		if s.Rounds[0].Count != liveGroups*200 || !(s.P50.Median > 0) || s.P99.Median < s.P50.Median {
+		if s.Rounds[0].Count != 200 || s.PerSecond != 1000/s.Groups || !(s.P50.Median > 0) || s.P99.Median < s.P50.Median {
 			t.Errorf("%s live: %+v", s.Contender, s)
 		}
 	}

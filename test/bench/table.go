@@ -26,10 +26,10 @@ func (r *result) print(out io.Writer) {
 		}
 	}
 	if len(r.Live) > 0 {
-		fmt.Fprintf(w, "\nLIVE, %d/s, %d GROUPS\tp50 us\tp90 us\tp99 us\tMAX us\tCLIENT BUSY\tSERVER BUSY\n", r.Live[0].PerSecond, r.Live[0].Groups)
+		fmt.Fprintln(w, "\nLIVE GROUPS\tENTRIES/S\tCONTENDER\tp50 us\tOF THE LIMIT\tp90 us\tp99 us\tOF THE LIMIT\tMAX us\tCLIENT BUSY\tSERVER BUSY")
 		for _, s := range r.Live {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f\t%.0f %%\t%.0f %%\n", s.Contender, s.P50.whole(), s.P90.whole(), s.P99.whole(),
-				s.Max.Max, 100*s.Client.Median, 100*s.Server.Median)
+			fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.0f %%\t%.0f %%\n", s.Groups, s.PerSecond, s.Contender, s.P50.whole(), s.P50Ratio.fine(),
+				s.P90.whole(), s.P99.whole(), s.P99Ratio.fine(), s.Max.Max, 100*s.Client.Median, 100*s.Server.Median)
 		}
 	}
 	if len(r.Stores) > 0 {
