@@ -25,8 +25,6 @@ type arrival struct {
 // eventPool lends the memory of events.
 var eventPool = sync.Pool{New: func() any { return &[]event.Event{} }}
 
-const maxKeptEvents = 4 << 10
-
 // borrowEvents makes room for n events.
 func (a *arrival) borrowEvents(n int) []event.Event {
 	if a.events == nil {
@@ -45,7 +43,7 @@ func (a *arrival) empty() {
 	if a.events == nil {
 		return
 	}
-	if cap(*a.events) <= maxKeptEvents {
+	if cap(*a.events) <= maxKept {
 		for i := range *a.events {
 			(*a.events)[i].Reset()
 		}
@@ -61,17 +59,23 @@ type verdict struct {
 	err      error
 }
 
-// Arrivals are kept to be filled again: of large ones a few, for one is handled
-// and one is settled while one is read, and of small ones as many as there may be
-// while their acknowledgements wait for company.
+// Arrivals are kept to be filled again: small ones by the loop, as many as there may
+// be while their acknowledgements wait for company. Large ones are lent by a pool, as
+// the rest of the memory is: of a hundred groups with a backlog some are at work at a
+// time, and use what the processor's caches hold already.
 const (
-	maxSpares   = 2
 	smallSpare  = 16 // items
 	smallSpares = 64
+	maxKept     = 4 << 10 // items
 )
+
+var arrivalPool = sync.Pool{New: func() any { return &arrival{} }}
 
 // spare returns an arrival to fill.
 func (l *loop) spare() *arrival {
+	if l.read.many {
+		return arrivalPool.Get().(*arrival)
+	}
 	n := len(l.read.spares)
 	if n == 0 {
 		return &arrival{}
@@ -89,12 +93,12 @@ func (l *loop) recycle(a *arrival) {
 		return
 	}
 	a.empty()
-	most := maxSpares
-	if cap(a.items) <= smallSpare {
-		most = smallSpares
-	}
-	if len(l.read.spares) < most {
-		clear(a.items)
+	clear(a.items)
+	switch {
+	case cap(a.items) > maxKept:
+	case cap(a.items) > smallSpare:
+		arrivalPool.Put(a)
+	case len(l.read.spares) < smallSpares:
 		l.read.spares = append(l.read.spares, a)
 	}
 }

@@ -29,7 +29,8 @@ type reading struct {
 	// more: Redis has delivered more than there was room for, it waits on the
 	// connection. Until it is read no pending list is, which would name it.
 	more   bool
-	spares []*arrival // to be filled again
+	many   bool       // the last read has brought so much that the next may do so
+	spares []*arrival // small ones, to be filled again
 
 	// Faults of Redis, one for each kind of read: that one works says nothing
 	// of another, which a user of Redis may not be allowed.
@@ -156,6 +157,7 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 	l.read.busy, l.read.more = false, a.More
 	l.read.decoding += n
 	l.read.decodingBytes += size
+	l.read.many = n > smallSpare
 	if n == 0 {
 		l.recycle(a)
 		if l.held+l.read.decoding == 0 {
