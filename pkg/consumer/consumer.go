@@ -9,7 +9,7 @@
 //   - While a call of the handler runs, its slot and its deliveries are its own:
 //     no verdict is passed on them, and they are touched so that nobody else
 //     claims them.
-//   - At most Concurrency calls run at once, and no more than twice what they
+//   - At most Concurrency calls run at once, and no more than three times what they
 //     can hold is taken from Redis.
 //
 // All state of a consumer belongs to the goroutine of [Consumer.Serve] (see

@@ -99,6 +99,9 @@ func (s *Source) read(ctx context.Context, c *stream.Chunk, limit int, wait time
 
 // lookOut waits in Redis if nobody else of the group and this process does.
 func (s *Source) lookOut(ctx context.Context, c *stream.Chunk, limit int, wait time.Duration) error {
+	if err := s.line.connect(ctx); err != nil { // before it is our turn
+		return err
+	}
 	end, place := time.Now().Add(wait), s.group.lookout
 	goOn, taken := place.take(ctx, s.timer, s.block(wait))
 	if !goOn {
