@@ -19,14 +19,17 @@ type lookout struct {
 
 func newLookout() *lookout { return &lookout{place: make(chan struct{}, 1)} }
 
-// take waits for the place for at most wait, until ctx is done, or until whoever
-// has it is overdue. timer is one to be used for it, which is not running. It
-// reports whether the caller is to wait in Redis, and whether it has the place.
+// take waits for the place for at most wait or until ctx is done. timer is one to be
+// used for it, which is not running. It reports whether the caller is to wait in
+// Redis, and whether it has the place: it has not where who has it is overdue.
 func (l *lookout) take(ctx context.Context, timer *time.Timer, wait time.Duration) (goOn, taken bool) {
 	select {
 	case l.place <- struct{}{}:
 		return true, true
 	default:
+	}
+	if time.Now().UnixNano() > l.until.Load() {
+		return true, false
 	}
 	timer.Reset(wait)
 	defer timer.Stop()
@@ -34,10 +37,9 @@ func (l *lookout) take(ctx context.Context, timer *time.Timer, wait time.Duratio
 	case l.place <- struct{}{}:
 		return true, true
 	case <-ctx.Done():
-		return false, false
 	case <-timer.C:
-		return time.Now().UnixNano() > l.until.Load(), false
 	}
+	return false, false
 }
 
 // occupy begins the time after which the others go on all the same: a server that

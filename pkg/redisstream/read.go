@@ -102,8 +102,9 @@ func (s *Source) lookOut(ctx context.Context, c *stream.Chunk, limit int, wait t
 	if err := s.line.connect(ctx); err != nil { // before it is our turn
 		return err
 	}
+	wait = s.block(wait)
 	end, place := time.Now().Add(wait), s.group.lookout
-	goOn, taken := place.take(ctx, s.timer, s.block(wait))
+	goOn, taken := place.take(ctx, s.timer, wait)
 	if !goOn {
 		return ctx.Err()
 	}
@@ -111,8 +112,15 @@ func (s *Source) lookOut(ctx context.Context, c *stream.Chunk, limit int, wait t
 		place.occupy()
 		defer place.leave()
 	}
-	return s.fetch(ctx, c, limit, max(time.Until(end), time.Millisecond))
+	left := time.Until(end)
+	if left < aWhile && left < wait/2 {
+		return nil // at rest all waits end at the same moment
+	}
+	return s.fetch(ctx, c, limit, max(left, 1))
 }
+
+// aWhile is what is left of a wait for others that is worth a question.
+const aWhile = 20 * time.Millisecond
 
 // Large reads that find enough go one after the other, some at once: Redis serves
 // one at a time, and what it has delivered before its turn to be handled only takes
@@ -180,7 +188,8 @@ func (s *Source) fetch(ctx context.Context, c *stream.Chunk, limit int, wait tim
 // entryBytes is about what an entry takes on the wire at least.
 const entryBytes = 64
 
-// ask sends the read, and with it asks for the epoch of the stream.
+// ask sends the read, and with it asks for the epoch of the stream. The read waits
+// in Redis for wait, in whole milliseconds.
 func (s *Source) ask(ctx context.Context, limit int, wait time.Duration) error {
 	l := &s.line
 	l.dropClosed(5 * longBlock) // it may have been others' turn
@@ -192,7 +201,7 @@ func (s *Source) ask(ctx context.Context, limit int, wait time.Duration) error {
 	count := strconv.Itoa(max(limit, 1))
 	block := time.Duration(0)
 	if wait > 0 {
-		block = s.block(wait)
+		block = (wait + time.Millisecond - 1).Truncate(time.Millisecond) // 0 would be for ever
 		l.command("XREADGROUP", "GROUP", cfg.Group, s.consumer, "COUNT", count,
 			"BLOCK", strconv.FormatInt(block.Milliseconds(), 10), "STREAMS", cfg.Stream, ">")
 	} else {
