@@ -31,14 +31,14 @@ import (
 
 type options struct {
 	entries, deliveries, rounds, storeEntries, rate, liveDeliveries, many int
-	live, idle                                            time.Duration
-	groups                                                []int
-	only                                                  []string
-	with                                                  map[string]string
-	fanout, json, svg, dir                                string
-	profiles                                              string
-	profileSeconds                                        int
-	parts, isolation                                      bool
+	live, idle                                                            time.Duration
+	groups                                                                []int
+	only                                                                  []string
+	with                                                                  map[string]string
+	fanout, json, svg, dir                                                string
+	profiles                                                              string
+	profileSeconds                                                        int
+	parts, isolation                                                      bool
 }
 
 // what can be measured, in this order.
