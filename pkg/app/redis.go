@@ -54,6 +54,7 @@ func groupConfig(g manifest.Group) redisstream.GroupConfig {
 		MinIdle:        g.Claim.MinIdle,
 		KeepMissing:    g.OnMissing == manifest.KeepMissing,
 		OneHost:        ok && bound.OneHost(),
+		ReadsApart:     g.Batch.Linger.Apart(),
 
 		WithoutCheckpoint: redisstream.WithoutCheckpoint(g.WithoutCheckpoint()),
 	}

@@ -49,7 +49,6 @@ type Config struct {
 	BatchBytes  int           // bytes in a call at most; a larger entry is a call of its own
 	MaxBytes    func() int    // held at most, but for one entry that is larger; nil: what two batches a call may have
 	Linger      time.Duration // how long a batch waits to fill; 0: not at all
-	ReadsApart  time.Duration // of reads, after one that has brought some entries and not all that it asked for; 0: none
 	Concurrency int           // calls at once
 	Timeout     time.Duration // of one call
 

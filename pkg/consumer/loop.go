@@ -208,7 +208,6 @@ func (l *loop) wake(now time.Time) time.Time {
 	earlier(l.read.ofOwn.until)
 	earlier(l.read.ofClaim.until)
 	earlier(l.read.ofNew.until)
-	earlier(l.read.next)
 	earlier(l.settle.fault.until)
 	if !l.settle.busy && l.canLinger() {
 		earlier(l.settle.acksSince.Add(ackLinger))

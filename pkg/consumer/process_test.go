@@ -53,7 +53,6 @@ func (p *process) add(name string) {
 		Decoder:   event.Decoder{Field: "event", Format: event.JSON},
 		BatchSize: 1 + w.rng.IntN(50), BatchBytes: 200 + w.rng.IntN(5000), Concurrency: 1 + w.rng.IntN(4), Timeout: timeout,
 		Linger:        time.Duration(w.rng.IntN(2)*w.rng.IntN(500)) * time.Millisecond,
-		ReadsApart:    time.Duration(w.rng.IntN(2)*w.rng.IntN(5)) * time.Millisecond,
 		Retry:         retry.Policy{Attempts: 30, Backoff: retry.Backoff{Min: 100 * time.Millisecond, Max: time.Second}}, // random verdicts alone bury nothing
 		MaxDeliveries: 1000, MinIdle: w.minIdle, DrainTimeout: time.Duration(w.rng.IntN(3)) * 2 * time.Second, AuditInterval: 20 * time.Second,
 		Suspects: p.gate, LowWater: func() stream.ID { return stream.ID{} },

@@ -17,9 +17,8 @@ import (
 // others have left behind, what is new.
 type reading struct {
 	busy  bool
-	next  time.Time // no new entries are read before this; zero: at any time
-	count int       // entries to ask for; grows at most twofold with each read that brings as many
-	avg   int       // bytes of an entry as last seen
+	count int // entries to ask for; grows at most twofold with each read that brings as many
+	avg   int // bytes of an entry as last seen
 
 	// A read that has brought much is decoded while the next one is under way. They
 	// arrive in order: each waits for the one before.
@@ -105,7 +104,7 @@ func (l *loop) completes(room int) bool {
 
 // readNew reads new entries. It blocks in a goroutine of its own.
 func (l *loop) readNew(now time.Time, limit, bytes int) {
-	if now.Before(l.read.ofNew.until) || now.Before(l.read.next) && !l.read.more {
+	if now.Before(l.read.ofNew.until) {
 		return
 	}
 	if l.held > 0 && (l.sink.down || !l.settle.fullSince.IsZero()) {
@@ -170,8 +169,6 @@ func (l *loop) readEnded(a *arrival, limit, n, size int, err error) {
 		l.readRest()
 	case n == limit && !l.read.more:
 		l.read.count = max(l.read.count, min(2*limit, l.readMost()))
-	case n > 0 && l.cfg.ReadsApart > 0:
-		l.read.next = time.Now().Add(l.cfg.ReadsApart)
 	}
 }
 

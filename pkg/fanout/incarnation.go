@@ -272,7 +272,6 @@ func (e *engine) config(name string, source consumer.Source) consumer.Config {
 		BatchBytes:    int(m.Batch.Bytes),
 		MaxBytes:      e.g.bytesEach,
 		Linger:        m.Batch.Linger.Wait(),
-		ReadsApart:    m.Batch.Linger.Apart(),
 		Concurrency:   m.Concurrency,
 		Timeout:       m.Timeout,
 		Retry:         retry.Policy{Attempts: m.Retry.Attempts, Backoff: retry.Backoff{Min: m.Retry.MinBackoff, Max: m.Retry.MaxBackoff}},

@@ -26,6 +26,10 @@ type GroupConfig struct {
 
 	MinIdle time.Duration // the group's claim.min_idle
 
+	// ReadsApart is how long no consumer of this process waits in Redis after a read
+	// that has brought some entries and not all that it asked for; 0: not at all.
+	ReadsApart time.Duration
+
 	// KeepMissing leaves a group that Redis has lost as it is: Ensure returns
 	// [stream.ErrGroupLost] until somebody has made the group by hand.
 	KeepMissing bool

@@ -15,6 +15,7 @@ import (
 type lookout struct {
 	place chan struct{} // capacity 1: holds an element while it is taken
 	until atomic.Int64  // when whoever has it must have left, in Unix nanoseconds
+	next  time.Time     // whoever has it does not ask before this
 }
 
 func newLookout() *lookout { return &lookout{place: make(chan struct{}, 1)} }
@@ -47,3 +48,19 @@ func (l *lookout) take(ctx context.Context, timer *time.Timer, wait time.Duratio
 func (l *lookout) occupy() { l.until.Store(time.Now().Add(2 * longBlock).UnixNano()) }
 
 func (l *lookout) leave() { <-l.place }
+
+// rest waits for the next question's time. It reports false when ctx is done.
+func (l *lookout) rest(ctx context.Context, timer *time.Timer) bool {
+	wait := time.Until(l.next)
+	if wait <= 0 {
+		return true
+	}
+	timer.Reset(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

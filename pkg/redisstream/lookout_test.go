@@ -131,6 +131,68 @@ func TestLookoutOverdue(t *testing.T) {
 	}
 }
 
+// TestReadsApart: after a read that has brought little the next one of the group
+// begins later, whichever consumer's it is. A backlog and an entry alone do not wait.
+func TestReadsApart(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	cfg := config()
+	const apart = 50 * time.Millisecond
+	cfg.ReadsApart = apart
+	g := s.client.Group(cfg)
+	ensure(t, g)
+	ctx, cancel := context.WithCancel(t.Context())
+	var (
+		mu    sync.Mutex
+		began []time.Time // of reads that have brought something
+		n     int
+		all   sync.WaitGroup
+	)
+	for i := range 3 {
+		src := s.open(g.Source(fmt.Sprint("c-", i), g.Epoch()))
+		all.Go(func() {
+			for ctx.Err() == nil {
+				got, err := consumertest.Take(ctx, src, 10, time.Minute)
+				if err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				if n += len(got); len(got) > 0 {
+					began = append(began, time.Now())
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	s.blocked()
+	start := time.Now()
+	for i := 1; i <= 100; i++ {
+		s.add(i, i)
+		time.Sleep(time.Millisecond)
+	}
+	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return n == 100 })
+	took := time.Since(start)
+	mu.Lock()
+	// A read of ten is a full one, after which no time has to pass.
+	if most := int(took/apart) + 1 + 100/10; len(began) > most {
+		t.Errorf("%d reads have brought something in %s, want %d at most", len(began), took, most)
+	}
+	mu.Unlock()
+	cancel()
+	all.Wait()
+
+	cfg.ReadsApart = time.Hour
+	g = s.client.Group(cfg)
+	ensure(t, g)
+	src := s.open(g.Source("c", g.Epoch()))
+	s.add(101, 141)
+	for i, want := range []int{10, 10, 10, 10, 1} {
+		if got, err := consumertest.Take(t.Context(), src, 10, time.Minute); err != nil || len(got) != want {
+			t.Fatalf("read %d: %d, %v, want %d", i, len(got), err, want)
+		}
+	}
+}
+
 // A read that fails leaves the place to the others.
 func TestLookoutAfterFailure(t *testing.T) {
 	t.Parallel()

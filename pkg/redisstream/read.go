@@ -111,12 +111,19 @@ func (s *Source) lookOut(ctx context.Context, c *stream.Chunk, limit int, wait t
 	if taken {
 		place.occupy()
 		defer place.leave()
+		if !place.rest(ctx, s.timer) {
+			return ctx.Err()
+		}
 	}
 	left := time.Until(end)
 	if left < aWhile && left < wait/2 {
 		return nil // at rest all waits end at the same moment
 	}
-	return s.fetch(ctx, c, limit, max(left, 1))
+	err := s.fetch(ctx, c, limit, max(left, 1))
+	if n := len(c.Deliveries); taken && n > 0 && n < limit {
+		place.next = time.Now().Add(s.group.cfg.ReadsApart)
+	}
+	return err
 }
 
 // aWhile is what is left of a wait for others that is worth a question.
