@@ -37,6 +37,13 @@ type item struct {
 	lost    bool // a touch found it to be another consumer's
 }
 
+// comesBack reports whether the entry was pending before. Its delivery count was
+// raised for this delivery: until it is acknowledged each end of the process, whoever
+// causes it, speaks against it. So its acknowledgement does not wait for company.
+func (it *item) comesBack() bool {
+	return it.Delivery != nil && it.Origin != stream.New && it.Origin != stream.Replayed
+}
+
 // lease is a reset of idle times. Those of entries that share one were reset
 // together, and whoever took one of them over could have taken them all.
 type lease struct {

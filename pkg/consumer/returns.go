@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -67,7 +68,7 @@ func (l *loop) cares(now time.Time) bool {
 		return true
 	}
 	for c := range l.running {
-		if !now.Before(c.started.Add(quietFor)) {
+		if !now.Before(c.started.Add(quietFor)) || slices.ContainsFunc(c.items, (*item).comesBack) {
 			return true
 		}
 	}

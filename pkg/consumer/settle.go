@@ -76,6 +76,9 @@ func (l *loop) ack(since time.Time, items ...*item) {
 	for _, it := range items {
 		if !l.dropLost(it) {
 			l.settle.acks = append(l.settle.acks, it)
+			if it.comesBack() {
+				l.settle.acksSince = time.Time{}
+			}
 			l.shed(it)
 		}
 	}

@@ -130,6 +130,22 @@ func TestSuspectsRunAlone(t *testing.T) {
 	})
 }
 
+// TestComingBackIsAcknowledgedAtOnce: an entry that has come back is acknowledged as
+// soon as it is handled. If the process ended before, for what another entry does,
+// that would speak against this one.
+func TestComingBackIsAcknowledgedAtOnce(t *testing.T) {
+	for _, counts := range [][]int64{{1}, {2}, {1, 1, 1, 2}} {
+		t.Run(fmt.Sprint(counts), func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				ids := r.leave("c-0", false, counts...)
+				r.start("c-0", &recorder{})
+				time.Sleep(time.Millisecond)
+				r.wantAcked(ids...)
+			})
+		})
+	}
+}
+
 // TestGateIsLeft puts a consumer that cannot go on with its suspect beside
 // another group's consumer, whose suspect must get its turn.
 func TestGateIsLeft(t *testing.T) {
