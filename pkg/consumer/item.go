@@ -37,12 +37,11 @@ type item struct {
 	lost    bool // a touch found it to be another consumer's
 }
 
-// comesBack reports whether the entry was pending before. Its delivery count was
-// raised for this delivery: until it is acknowledged each end of the process, whoever
-// causes it, speaks against it. So its acknowledgement does not wait for company.
-func (it *item) comesBack() bool {
-	return it.Delivery != nil && it.Origin != stream.New && it.Origin != stream.Replayed
-}
+// comesBack reports whether the entry was delivered before, to a process that has
+// ended. Its delivery count was raised for this delivery: until it is acknowledged
+// another end, whoever causes it, speaks against it. So its acknowledgement does not
+// wait for company.
+func (it *item) comesBack() bool { return it.Delivery != nil && it.Count >= 2 }
 
 // lease is a reset of idle times. Those of entries that share one were reset
 // together, and whoever took one of them over could have taken them all.

@@ -143,6 +143,14 @@ func TestComingBackIsAcknowledgedAtOnce(t *testing.T) {
 				r.wantAcked(ids...)
 			})
 		})
+		t.Run(fmt.Sprint("replays ", counts), func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				ids := r.leave("c-0", false, counts...)
+				r.start("c-0", &recorder{}, asReplays)
+				time.Sleep(time.Millisecond)
+				r.wantAcked(ids...)
+			})
+		})
 	}
 }
 

@@ -28,6 +28,26 @@ func (s *scene) waiting() int {
 	return n
 }
 
+// readers has n consumers of a group read until ctx is done, ten entries at a time.
+// What comes is given to use, which they call at the same time.
+func (s *scene) readers(ctx context.Context, g *redisstream.Group, n int, all *sync.WaitGroup, use func(reader int, got []stream.Delivery)) {
+	s.Helper()
+	for i := range n {
+		src := s.open(g.Source(fmt.Sprint("c-", i), g.Epoch()))
+		all.Go(func() {
+			for ctx.Err() == nil {
+				got, err := consumertest.Take(ctx, src, 10, time.Minute)
+				if err != nil && ctx.Err() == nil {
+					s.Error(err)
+				}
+				if len(got) > 0 {
+					use(i, got)
+				}
+			}
+		})
+	}
+}
+
 // One consumer of a group waits in Redis, the others of the process for it to find
 // something: then it is another's turn, so that each gets entries, and each entry
 // comes once.
@@ -48,25 +68,14 @@ func TestOneLooksOut(t *testing.T) {
 		took [readers]int
 		all  sync.WaitGroup
 	)
-	for i := range readers {
-		src := s.open(g.Source(fmt.Sprint("c-", i), g.Epoch()))
-		all.Go(func() {
-			for ctx.Err() == nil {
-				got, err := consumertest.Take(ctx, src, 10, time.Minute)
-				if err != nil && ctx.Err() == nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				for _, d := range got {
-					came[d.ID]++
-				}
-				if len(got) > 0 {
-					took[i]++
-				}
-				mu.Unlock()
-			}
-		})
-	}
+	s.readers(ctx, g, readers, &all, func(i int, got []stream.Delivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		took[i]++
+		for _, d := range got {
+			came[d.ID]++
+		}
+	})
 	for n := 1; n <= entries; n++ {
 		s.blocked() // and only one
 		s.add(n, n)
@@ -142,28 +151,18 @@ func TestReadsApart(t *testing.T) {
 	g := s.client.Group(cfg)
 	ensure(t, g)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var (
-		mu    sync.Mutex
-		began []time.Time // of reads that have brought something
-		n     int
-		all   sync.WaitGroup
+		mu       sync.Mutex
+		reads, n int // that have brought something, and how much
+		all      sync.WaitGroup
 	)
-	for i := range 3 {
-		src := s.open(g.Source(fmt.Sprint("c-", i), g.Epoch()))
-		all.Go(func() {
-			for ctx.Err() == nil {
-				got, err := consumertest.Take(ctx, src, 10, time.Minute)
-				if err != nil && ctx.Err() == nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				if n += len(got); len(got) > 0 {
-					began = append(began, time.Now())
-				}
-				mu.Unlock()
-			}
-		})
-	}
+	s.readers(ctx, g, 3, &all, func(_ int, got []stream.Delivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		reads++
+		n += len(got)
+	})
 	s.blocked()
 	start := time.Now()
 	for i := 1; i <= 100; i++ {
@@ -174,8 +173,8 @@ func TestReadsApart(t *testing.T) {
 	took := time.Since(start)
 	mu.Lock()
 	// A read of ten is a full one, after which no time has to pass.
-	if most := int(took/apart) + 1 + 100/10; len(began) > most {
-		t.Errorf("%d reads have brought something in %s, want %d at most", len(began), took, most)
+	if most := int(took/apart) + 1 + 100/10; reads > most {
+		t.Errorf("%d reads have brought something in %s, want %d at most", reads, took, most)
 	}
 	mu.Unlock()
 	cancel()

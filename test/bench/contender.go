@@ -115,3 +115,17 @@ func (b *bench) folder() (dir string, drop func(), err error) {
 	}
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
+
+// inTurn runs each contender once; who is first changes from round to round.
+func inTurn[T any](round int, run func(who string) (T, error)) (map[string]T, error) {
+	results := map[string]T{}
+	for i := range contenders {
+		who := contenders[(i+round)%len(contenders)]
+		result, err := run(who)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", who, err)
+		}
+		results[who] = result
+	}
+	return results, nil
+}

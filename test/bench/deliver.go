@@ -56,14 +56,9 @@ func (b *bench) deliveries(ctx context.Context) ([]*series, error) {
 			all = append(all, of[who])
 		}
 		for round := range b.opts.rounds {
-			results := map[string]delivered{}
-			for i := range contenders {
-				who := contenders[(i+round)%len(contenders)]
-				d, err := b.deliver(ctx, who, groups, entries)
-				if err != nil {
-					return nil, fmt.Errorf("%s with %d groups: %w", who, groups, err)
-				}
-				results[who] = d
+			results, err := inTurn(round, func(who string) (delivered, error) { return b.deliver(ctx, who, groups, entries) })
+			if err != nil {
+				return nil, fmt.Errorf("with %d groups: %w", groups, err)
 			}
 			for who, d := range results {
 				d.Ratio = d.Rate / results[theLimit].Rate

@@ -53,14 +53,9 @@ func (b *bench) live(ctx context.Context) ([]*liveSeries, error) {
 			all = append(all, of[who])
 		}
 		for round := range b.opts.rounds {
-			results := map[string]lived{}
-			for i := range contenders {
-				who := contenders[(i+round)%len(contenders)]
-				l, err := b.liveRun(ctx, who, groups, rate)
-				if err != nil {
-					return nil, fmt.Errorf("%s live with %d groups: %w", who, groups, err)
-				}
-				results[who] = l
+			results, err := inTurn(round, func(who string) (lived, error) { return b.liveRun(ctx, who, groups, rate) })
+			if err != nil {
+				return nil, fmt.Errorf("live with %d groups: %w", groups, err)
 			}
 			limit := results[theLimit]
 			for who, l := range results {
